@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <gio/gio.h>
+
+#include "vmsnap-enums.h"
+#include "vs-disk-chain.h"
+#include "vs-domain-def.h"
+#include "vs-guest.h"
+#include "vs-job.h"
+#include "vs-snapshot.h"
+#include "vs-store.h"
+
+G_BEGIN_DECLS
+
+#define VS_TYPE_DOMAIN (vs_domain_get_type ())
+G_DECLARE_FINAL_TYPE (VsDomain, vs_domain, VS, DOMAIN, GObject)
+
+/**
+ * VsDomain:
+ *
+ * One virtual machine: its definition, its guest while there is one, its snapshots and the work queued on it. Main
+ * thread only.
+ *
+ * Notified properties: `state`, `state-reason`, `persistent`, `def` (anything of the definition), `disks` (the backing
+ * chains), `current-snapshot`, `job`, `guest-agent`, `has-managed-save`. Signals: `event` (const char *name, GVariant
+ * *details), `snapshot-added`, `snapshot-removed` (VsSnapshot *).
+ */
+VsDomain *vs_domain_new (VsStore *store,
+                         VsDomainDef *def,
+                         gboolean persistent);
+
+/* What it is */
+const char *vs_domain_get_name (VsDomain *self);
+const char *vs_domain_get_uuid (VsDomain *self);
+gboolean vs_domain_get_persistent (VsDomain *self);
+VsDomainDef *vs_domain_get_def (VsDomain *self);
+VsDomainDef *vs_domain_get_inactive_def (VsDomain *self);
+VsStore *vs_domain_get_store (VsDomain *self);
+void vs_domain_set_inactive_def (VsDomain *self,
+                                 VsDomainDef *def);
+
+/* How it is */
+VmSnapDomainState vs_domain_get_state (VsDomain *self);
+VmSnapStateReason vs_domain_get_state_reason (VsDomain *self);
+gboolean vs_domain_is_active (VsDomain *self);
+gboolean vs_domain_get_guest_agent (VsDomain *self);
+gboolean vs_domain_get_has_managed_save (VsDomain *self);
+VsJob *vs_domain_get_job (VsDomain *self);
+void vs_domain_set_job (VsDomain *self,
+                        VsJob *job);
+
+/* Its disks: one VsDiskChain each, in the definition's order; empty when they couldn't be looked at */
+GPtrArray *vs_domain_get_chains (VsDomain *self);
+void vs_domain_set_chains (VsDomain *self,
+                           GPtrArray *chains);
+
+/* Its guest */
+VsGuest *vs_domain_get_guest (VsDomain *self);
+void vs_domain_attach_guest (VsDomain *self,
+                             VsGuest *guest,
+                             VsDomainDef *live_def);
+void vs_domain_set_running (VsDomain *self,
+                            gboolean running);
+void vs_domain_expect_stop (VsDomain *self,
+                            VmSnapStateReason reason);
+void vs_domain_expect_resume (VsDomain *self,
+                              VmSnapStateReason reason);
+void vs_domain_expect_end (VsDomain *self,
+                           VmSnapStateReason reason);
+void vs_domain_emit_event (VsDomain *self,
+                           const char *event,
+                           GVariant *details);
+
+/* What a user asked of its run state since the present operation began: the operation's end respects it */
+typedef enum {
+  VS_WISH_NONE,
+  VS_WISH_RUN,
+  VS_WISH_PAUSE,
+} VsWish;
+
+void vs_domain_set_wish (VsDomain *self,
+                         VsWish wish);
+VsWish vs_domain_take_wish (VsDomain *self);
+
+/* Its snapshots */
+VsSnapshot *vs_domain_get_snapshot (VsDomain *self,
+                                    const char *name);
+GList *vs_domain_list_snapshots (VsDomain *self);
+guint vs_domain_count_snapshots (VsDomain *self);
+VsSnapshot *vs_domain_get_current_snapshot (VsDomain *self);
+void vs_domain_set_current_snapshot (VsDomain *self,
+                                     VsSnapshot *snapshot);
+void vs_domain_add_snapshot (VsDomain *self,
+                             VsSnapshot *snapshot);
+void vs_domain_remove_snapshot (VsDomain *self,
+                                VsSnapshot *snapshot);
+GList *vs_domain_list_children (VsDomain *self,
+                                VsSnapshot *snapshot);
+
+G_END_DECLS

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <gio/gio.h>
+
+#include "vs-domain.h"
+#include "vs-hypervisor.h"
+#include "vs-job.h"
+#include "vs-store.h"
+#include "vs-workflow.h"
+
+G_BEGIN_DECLS
+
+#define VS_TYPE_ENGINE (vs_engine_get_type ())
+G_DECLARE_FINAL_TYPE (VsEngine, vs_engine, VS, ENGINE, GObject)
+
+/**
+ * VsEngine:
+ *
+ * All domains, all jobs, and what they stand on. Main thread only. Signals: `domain-added`, `domain-removed` (VsDomain
+ * *), `job-added`, `job-removed` (VsJob *).
+ */
+VsEngine *vs_engine_new (VsStore *store,
+                         const char *emulator,
+                         const VsWorkflow *const *workflows);
+
+void vs_engine_load_async (VsEngine *self,
+                           GAsyncReadyCallback callback,
+                           gpointer user_data);
+gboolean vs_engine_load_finish (VsEngine *self,
+                                GAsyncResult *result,
+                                GError **error);
+
+VsStore *vs_engine_get_store (VsEngine *self);
+VsHypervisor *vs_engine_get_hypervisor (VsEngine *self);
+const char *vs_engine_get_emulator (VsEngine *self);
+
+VsDomain *vs_engine_find_domain (VsEngine *self,
+                                 const char *uuid);
+VsDomain *vs_engine_find_domain_by_name (VsEngine *self,
+                                         const char *name);
+GList *vs_engine_list_domains (VsEngine *self);
+
+/**
+ * VsDefineFlags:
+ * @VS_DEFINE_VALIDATE: check the text against the schema, too
+ * @VS_DEFINE_TRANSIENT: the domain isn't kept: it goes when its guest goes
+ */
+typedef enum {
+  VS_DEFINE_NONE = 0,
+  VS_DEFINE_VALIDATE = 1 << 0,
+  VS_DEFINE_TRANSIENT = 1 << 1,
+} VsDefineFlags;
+
+void vs_engine_define_async (VsEngine *self,
+                             const char *xml,
+                             VsDefineFlags flags,
+                             GAsyncReadyCallback callback,
+                             gpointer user_data);
+VsDomain *vs_engine_define_finish (VsEngine *self,
+                                   GAsyncResult *result,
+                                   GError **error);
+
+/**
+ * VsUndefineFlags:
+ * @VS_UNDEFINE_SNAPSHOTS_METADATA: forget the snapshots as well (what is in the disks stays there)
+ * @VS_UNDEFINE_MANAGED_SAVE: remove the managed save image as well
+ */
+typedef enum {
+  VS_UNDEFINE_NONE = 0,
+  VS_UNDEFINE_SNAPSHOTS_METADATA = 1 << 0,
+  VS_UNDEFINE_MANAGED_SAVE = 1 << 1,
+} VsUndefineFlags;
+
+gboolean vs_engine_undefine (VsEngine *self,
+                             VsDomain *domain,
+                             VsUndefineFlags flags,
+                             GError **error);
+void vs_engine_remove_domain (VsEngine *self,
+                              VsDomain *domain);
+
+VsJob *vs_engine_find_job (VsEngine *self,
+                           guint number);
+GList *vs_engine_list_jobs (VsEngine *self);
+
+/**
+ * VsRequest:
+ * @caller_uid: who asks
+ * @no_queue: refuse with %VMSNAP_ERROR_BUSY rather than wait for another operation on the domain
+ *
+ * How somebody asks for an operation.
+ */
+typedef struct {
+  guint caller_uid;
+  gboolean no_queue;
+} VsRequest;
+
+VsJob *vs_engine_submit (VsEngine *self,
+                         VsDomain *domain,
+                         const VsWorkflow *workflow,
+                         JsonObject *facts,
+                         const VsRequest *request,
+                         GError **error);
+
+gboolean vs_engine_claim_disks (VsEngine *self,
+                                VsDomain *domain,
+                                GPtrArray *chains,
+                                GError **error);
+
+G_END_DECLS
