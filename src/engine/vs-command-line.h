@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <gio/gio.h>
+
+#include "vs-disk-chain.h"
+#include "vs-hypervisor.h"
+
+G_BEGIN_DECLS
+
+typedef struct _VsDomainDef VsDomainDef;
+
+/**
+ * VsCommandLineContext:
+ * @directory: the guest's runtime directory, from vs_guest_directory(): pidfile and default socket paths are in it
+ * @chains: (element-type utf8 VsDiskChain): for each disk that has a source: target to chain
+ * @nvram: (nullable): the domain's own variable store, when the definition has a loader of type pflash
+ * @tpm_socket: (nullable): the control socket of the emulated TPM, when the definition has one
+ * @tap_fds: (array length=n_tap_fds) (nullable): the numbers, in QEMU, of the taps of the bridged interfaces, in
+ *   their order in the definition
+ * @n_tap_fds: how many
+ * @incoming: whether a saved state will be loaded: `-incoming defer`
+ *
+ * What a command line depends on besides the definition and the emulator.
+ */
+typedef struct {
+  const char *directory;
+  GHashTable *chains;
+  const char *nvram;
+  const char *tpm_socket;
+  const int *tap_fds;
+  gsize n_tap_fds;
+  gboolean incoming;
+} VsCommandLineContext;
+
+GStrv vs_command_line_build (VsDomainDef *def,
+                             VsHypervisor *hypervisor,
+                             const VsCommandLineContext *context,
+                             GError **error);
+
+char *vs_block_node_name (const char *target,
+                          guint index);
+char *vs_block_storage_node_name (const char *target,
+                                  guint index);
+char *vs_block_next_node_name (const char *target,
+                               const char *const *taken);
+char *vs_block_device_id (const char *target);
+
+G_END_DECLS

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <gio/gio.h>
+
+#include "vs-process.h"
+
+G_BEGIN_DECLS
+
+typedef struct _QmpClient QmpClient;
+
+#define VS_TYPE_GUEST (vs_guest_get_type ())
+G_DECLARE_FINAL_TYPE (VsGuest, vs_guest, VS, GUEST, GObject)
+
+/**
+ * VS_GUEST_MONITOR_FD:
+ *
+ * The number under which QEMU inherits the monitor's listening socket: it listens before QEMU starts, so that
+ * connecting needs no waiting for a file to appear, and QEMU's death closes it.
+ */
+#define VS_GUEST_MONITOR_FD 3
+
+/**
+ * VS_GUEST_FIRST_FREE_FD:
+ *
+ * The first number for other descriptors that cross into QEMU.
+ */
+#define VS_GUEST_FIRST_FREE_FD 4
+
+/**
+ * VsGuestSpec:
+ * @runtime_directory: the service's runtime directory
+ * @log_directory: where `<uuid>.log` is
+ * @uuid: the domain's uuid
+ * @name: the domain's name, for messages
+ * @argv: (array zero-terminated=1): from vs_command_line_build()
+ * @fds: (array length=n_fds) (nullable): descriptors that cross besides the monitor's, from
+ *   %VS_GUEST_FIRST_FREE_FD on
+ * @n_fds: how many
+ * @timeout: microseconds that QEMU may take until its monitor answers; 0: 30 seconds
+ *
+ * What vs_guest_spawn() needs to know.
+ */
+typedef struct {
+  const char *runtime_directory;
+  const char *log_directory;
+  const char *uuid;
+  const char *name;
+  const char *const *argv;
+  const VsProcessFd *fds;
+  gsize n_fds;
+  gint64 timeout;
+} VsGuestSpec;
+
+char *vs_guest_directory (const char *runtime_directory,
+                          const char *uuid);
+char *vs_guest_prepare_directory (const char *runtime_directory,
+                                  const char *uuid,
+                                  GError **error);
+
+VsGuest *vs_guest_spawn (const VsGuestSpec *spec,
+                         GCancellable *cancellable,
+                         GError **error);
+VsGuest *vs_guest_find (const char *runtime_directory,
+                        const char *log_directory,
+                        const char *uuid,
+                        const char *name,
+                        GCancellable *cancellable,
+                        GError **error);
+gboolean vs_guest_record (VsGuest *guest,
+                          GError **error);
+
+QmpClient *vs_guest_get_client (VsGuest *guest);
+VsProcess *vs_guest_get_process (VsGuest *guest);
+const char *vs_guest_get_uuid (VsGuest *guest);
+const char *vs_guest_get_directory (VsGuest *guest);
+gboolean vs_guest_has_exited (VsGuest *guest);
+char *vs_guest_describe_end (VsGuest *guest);
+
+gboolean vs_guest_end (VsGuest *guest,
+                       VsProcessEnd how,
+                       gint64 timeout,
+                       GCancellable *cancellable,
+                       GError **error);
+void vs_guest_cleanup (VsGuest *guest);
+
+G_END_DECLS

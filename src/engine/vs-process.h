@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <gio/gio.h>
+#include <sys/types.h>
+
+G_BEGIN_DECLS
+
+/**
+ * VsProcessFd:
+ * @source: a descriptor of ours
+ * @target: its number in the child, 3 or more
+ *
+ * A descriptor that crosses into a child. All others are closed there.
+ */
+typedef struct {
+  int source;
+  int target;
+} VsProcessFd;
+
+/**
+ * VsProcessSpec:
+ * @argv: program and arguments; an absolute path is run as it is, any other is looked for in PATH
+ * @log_path: (nullable): where standard output and error go, appended behind a header that tells the date and @argv;
+ *   %NULL: nowhere
+ * @fds: (array length=n_fds) (nullable): descriptors that cross
+ * @n_fds: how many
+ *
+ * What vs_process_spawn() needs to know.
+ */
+typedef struct {
+  const char *const *argv;
+  const char *log_path;
+  const VsProcessFd *fds;
+  gsize n_fds;
+} VsProcessSpec;
+
+/**
+ * VsProcess:
+ *
+ * One process, known by its descriptor and therefore never mistaken for a later one with the same number. Counted
+ * references, usable from any thread. Letting go of it doesn't end the process.
+ */
+typedef struct _VsProcess VsProcess;
+
+/**
+ * VsProcessEnd:
+ * @VS_PROCESS_END_TERM: ask with SIGTERM, and kill when the time is over
+ * @VS_PROCESS_END_KILL: kill at once
+ *
+ * How to end a process.
+ */
+typedef enum {
+  VS_PROCESS_END_TERM,
+  VS_PROCESS_END_KILL,
+} VsProcessEnd;
+
+VsProcess *vs_process_spawn (const VsProcessSpec *spec,
+                             GError **error);
+VsProcess *vs_process_open (pid_t pid,
+                            guint64 start_time,
+                            GError **error);
+VsProcess *vs_process_ref (VsProcess *process);
+void vs_process_unref (VsProcess *process);
+
+pid_t vs_process_get_pid (VsProcess *process);
+guint64 vs_process_get_start_time (VsProcess *process);
+int vs_process_get_pidfd (VsProcess *process);
+gboolean vs_process_has_ended (VsProcess *process);
+char *vs_process_describe_end (VsProcess *process);
+char *vs_process_get_last_words (VsProcess *process);
+
+gboolean vs_process_signal (VsProcess *process,
+                            int signum,
+                            GError **error);
+gboolean vs_process_wait (VsProcess *process,
+                          gint64 timeout,
+                          GCancellable *cancellable,
+                          GError **error);
+gboolean vs_process_end (VsProcess *process,
+                         VsProcessEnd how,
+                         gint64 timeout,
+                         GCancellable *cancellable,
+                         GError **error);
+
+gboolean vs_process_read_start_time (pid_t pid,
+                                     guint64 *start_time,
+                                     GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (VsProcess, vs_process_unref)
+
+G_END_DECLS
