@@ -32,6 +32,7 @@ typedef enum {
  * QmpJobProgressFunc:
  * @client: the connection
  * @job_id: the job's id
+ * @status: QEMU's last word on it: "created", "running", "ready", ...
  * @user_data: as given
  *
  * Called in the waiting thread every %QMP_JOB_TICK, and at each change of the job's status, so that the caller can
@@ -40,6 +41,7 @@ typedef enum {
  */
 typedef void (*QmpJobProgressFunc) (QmpClient *client,
                                     const char *job_id,
+                                    const char *status,
                                     gpointer user_data);
 
 /* Issues a command that makes a job, waits until the job has concluded, and dismisses it. TRUE: it concluded without an

@@ -4,6 +4,8 @@
 #include <gio/gio.h>
 #include <json-glib/json-glib.h>
 
+#include "qmp-json.h"
+
 G_BEGIN_DECLS
 
 /**
@@ -23,24 +25,6 @@ typedef enum {
   QMP_MESSAGE_ERROR,
   QMP_MESSAGE_EVENT,
 } QmpMessageType;
-
-/**
- * qmp_args_new:
- * @first_key: a letter for the type, a colon and the key
- * @...: the value of the first key, more keys and their values, and %NULL
- *
- * Builds the arguments of a command:
- * |[<!-- language="C" -->
- * qmp_args_new ("s:job-id", "save0", "s:tag", name, "S:devices", nodes, "b:force", TRUE, NULL)
- * ]|
- * The letters: `s` const char *, `i` gint64, `b` gboolean, `S` const char *const * (an array of strings), `o`
- * JsonObject * (transfer full), `a` JsonArray * (transfer full), `n` JsonNode * (transfer full). A %NULL pointer leaves
- * its key out. Cast integers: `(gint64) 5`.
- *
- * Returns: (transfer full): the object
- */
-JsonObject *qmp_args_new (const char *first_key,
-                          ...) G_GNUC_NULL_TERMINATED;
 
 char *qmp_message_build_command (const char *command,
                                  JsonObject *arguments,
