@@ -3,6 +3,8 @@
 
 #include <gio/gio.h>
 
+#include "vs-domain-def.h"
+
 G_BEGIN_DECLS
 
 /**
@@ -46,10 +48,7 @@ typedef struct {
 #define VS_DISK_CHAIN_MAX 1000
 
 VsDiskChain *vs_disk_chain_probe (const char *tool,
-                                  const char *target,
-                                  const char *path,
-                                  const char *format,
-                                  gboolean writable,
+                                  const VsDiskDef *disk,
                                   GCancellable *cancellable,
                                   GError **error);
 VsDiskChain *vs_disk_chain_ref (VsDiskChain *chain);

@@ -3,11 +3,10 @@
 
 #include <gio/gio.h>
 
+#include "qmp-client.h"
 #include "vs-process.h"
 
 G_BEGIN_DECLS
-
-typedef struct _QmpClient QmpClient;
 
 #define VS_TYPE_GUEST (vs_guest_get_type ())
 G_DECLARE_FINAL_TYPE (VsGuest, vs_guest, VS, GUEST, GObject)
@@ -34,6 +33,7 @@ G_DECLARE_FINAL_TYPE (VsGuest, vs_guest, VS, GUEST, GObject)
  * @uuid: the domain's uuid
  * @name: the domain's name, for messages
  * @argv: (array zero-terminated=1): from vs_command_line_build()
+ * @environment: (array zero-terminated=1) (nullable): `NAME=VALUE`, besides our own environment
  * @fds: (array length=n_fds) (nullable): descriptors that cross besides the monitor's, from
  *   %VS_GUEST_FIRST_FREE_FD on
  * @n_fds: how many
@@ -47,6 +47,7 @@ typedef struct {
   const char *uuid;
   const char *name;
   const char *const *argv;
+  const char *const *environment;
   const VsProcessFd *fds;
   gsize n_fds;
   gint64 timeout;

@@ -21,6 +21,7 @@ typedef struct {
 /**
  * VsProcessSpec:
  * @argv: program and arguments; an absolute path is run as it is, any other is looked for in PATH
+ * @environment: (array zero-terminated=1) (nullable): `NAME=VALUE`, besides our own environment
  * @log_path: (nullable): where standard output and error go, appended behind a header that tells the date and @argv;
  *   %NULL: nowhere
  * @fds: (array length=n_fds) (nullable): descriptors that cross
@@ -30,6 +31,7 @@ typedef struct {
  */
 typedef struct {
   const char *const *argv;
+  const char *const *environment;
   const char *log_path;
   const VsProcessFd *fds;
   gsize n_fds;
@@ -60,6 +62,8 @@ VsProcess *vs_process_spawn (const VsProcessSpec *spec,
 VsProcess *vs_process_open (pid_t pid,
                             guint64 start_time,
                             GError **error);
+void vs_process_set_log (VsProcess *process,
+                         const char *path);
 VsProcess *vs_process_ref (VsProcess *process);
 void vs_process_unref (VsProcess *process);
 
