@@ -125,6 +125,11 @@ JsonNode *qmp_client_call_finish (QmpClient *client,
                                   GAsyncResult *result,
                                   GError **error);
 
+/* A command whose answer nobody wants to know. */
+void qmp_client_send (QmpClient *client,
+                      const char *command,
+                      JsonObject *arguments);
+
 /* A queue of the events of these names (NULL: of all) from now on. See qmp-watch.h. */
 QmpWatch *qmp_client_watch (QmpClient *client,
                             const char *const *event_names);
