@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * QEMU's jobs, waited for in a workflow's thread: by JOB_STATUS_CHANGE, never by asking again and again, for QEMU's main
+ * loop stands still in some of them. A job that has concluded is asked for its error, and then dismissed.
+ *
+ * The states: https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#background-jobs
+ */
+#include "qmp-job.h"
+
+#include "vmsnap-error.h"
+
+typedef struct
+{
+  QmpClient *client;
+  const char *job_id;
+  QmpWatch *watch;
+  char *status;
+  QmpJobProgressFunc func;
+  gpointer user_data;
+  GCancellable *cancellable;
+  gboolean cancel_sent;
+} Wait;
+
+static void
+wait_clear (Wait *wait)
+{
+  qmp_watch_free (wait->watch);
+  g_free (wait->status);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Wait, wait_clear)
+
+/* Watches from now on: before the job is made, or before its state is asked. */
+static void
+wait_init (Wait *wait,
+           QmpClient *client,
+           const char *job_id,
+           QmpJobProgressFunc func,
+           gpointer user_data,
+           GCancellable *cancellable)
+{
+  static const char *const names[] = { "JOB_STATUS_CHANGE", NULL };
+
+  wait->client = client;
+  wait->job_id = job_id;
+  wait->watch = qmp_client_watch (client, names);
+  wait->func = func;
+  wait->user_data = user_data;
+  wait->cancellable = cancellable;
+}
+
+static gboolean
+check_cancelled (GCancellable *cancellable, const char *job_id, GError **error)
+{
+  if (!g_cancellable_is_cancelled (cancellable))
+    return TRUE;
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_CANCELLED, "QEMU's job '%s' was cancelled", job_id);
+  return FALSE;
+}
+
+static gboolean
+absent (const char *job_id, GError **error)
+{
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_FOUND, "QEMU has no job '%s', and doesn't tell how it ended",
+               job_id);
+  return FALSE;
+}
+
+/* "null": dismissed, by QEMU itself or somebody else */
+static gboolean
+is_end (const char *status)
+{
+  return g_str_equal (status, "concluded") || g_str_equal (status, "null");
+}
+
+/* Asks QEMU about the job. @object: (out) (transfer full) (nullable): what it says, %NULL when it doesn't know it */
+static gboolean
+find_job (QmpClient *client, const char *job_id, JsonObject **object, GError **error)
+{
+  g_autoptr (JsonNode) reply = qmp_client_call (client, "query-jobs", NULL, NULL, error);
+  JsonArray *jobs;
+  JsonObject *job;
+
+  *object = NULL;
+  if (reply == NULL)
+    return FALSE;
+  jobs = qmp_json_node_get_array (reply);
+  for (guint i = 0; (job = qmp_json_array_get_object (jobs, i)) != NULL; i++)
+    if (g_strcmp0 (qmp_json_get_string (job, "id"), job_id) == 0)
+      *object = json_object_ref (job);
+  return TRUE;
+}
+
+/**
+ * qmp_job_query:
+ * @client: a client
+ * @job_id: the job's id
+ * @status: (out): what has become of it
+ * @job_error: (out) (optional) (transfer full) (nullable): the job's error, when it failed
+ * @error: return location for a #GError
+ *
+ * Asks what has become of a job, and leaves it as it is. Blocks for the answer, not for the job.
+ *
+ * Returns: %FALSE when QEMU couldn't be asked, with the errors of qmp_client_call()
+ */
+gboolean
+qmp_job_query (QmpClient *client, const char *job_id, QmpJobStatus *status, char **job_error, GError **error)
+{
+  g_autoptr (JsonObject) job = NULL;
+  const char *text;
+
+  if (!find_job (client, job_id, &job, error))
+    return FALSE;
+  text = qmp_json_get_string (job, "error");
+  if (job_error != NULL)
+    *job_error = NULL;
+
+  if (job == NULL)
+    *status = QMP_JOB_ABSENT;
+  else if (g_strcmp0 (qmp_json_get_string (job, "status"), "concluded") != 0)
+    *status = QMP_JOB_ACTIVE;
+  else if (text == NULL)
+    *status = QMP_JOB_SUCCEEDED;
+  else
+    {
+      *status = QMP_JOB_FAILED;
+      if (job_error != NULL)
+        *job_error = g_strdup (text);
+    }
+  return TRUE;
+}
+
+/**
+ * qmp_job_dismiss:
+ * @client: a client
+ * @job_id: a job that has concluded
+ * @error: return location for a #GError
+ *
+ * Has QEMU forget a job. Blocks.
+ *
+ * Returns: %FALSE with the errors of qmp_client_call()
+ */
+gboolean
+qmp_job_dismiss (QmpClient *client, const char *job_id, GError **error)
+{
+  g_autoptr (JsonNode) reply = qmp_client_call (client, "job-dismiss", qmp_args_new ("s:id", job_id, NULL), NULL, error);
+
+  return reply != NULL;
+}
+
+/* Doesn't wait for the answer: it comes when QEMU's main loop is free again, with the job's end at the latest; and it is
+ * an error when the job can't be cancelled any more. */
+static void
+send_cancel (Wait *wait)
+{
+  wait->cancel_sent = TRUE;
+  qmp_client_send (wait->client, "job-cancel", qmp_args_new ("s:id", wait->job_id, NULL));
+}
+
+static void
+set_status (Wait *wait, const char *status)
+{
+  g_free (wait->status);
+  wait->status = g_strdup (status);
+}
+
+static void
+tick (Wait *wait)
+{
+  if (wait->func != NULL)
+    wait->func (wait->client, wait->job_id, wait->status, wait->user_data);
+}
+
+/* Learns the status by asking; a job that isn't there counts as "null". */
+static gboolean
+ask_status (Wait *wait, GError **error)
+{
+  g_autoptr (JsonObject) job = NULL;
+  const char *status;
+
+  if (!find_job (wait->client, wait->job_id, &job, error))
+    return FALSE;
+  status = qmp_json_get_string (job, "status");
+  set_status (wait, status != NULL ? status : "null");
+  return TRUE;
+}
+
+/* Waits for one tick or one event. Returns: %FALSE when the connection ended */
+static gboolean
+wait_once (Wait *wait, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+  gint64 deadline = g_get_monotonic_time () + QMP_JOB_TICK;
+  GCancellable *cancellable = wait->cancel_sent ? NULL : wait->cancellable;
+  g_autoptr (QmpEvent) event = qmp_watch_pop (wait->watch, deadline, cancellable, &local_error);
+
+  if (event != NULL && g_strcmp0 (qmp_json_get_string (qmp_event_get_data (event), "id"), wait->job_id) == 0)
+    {
+      const char *status = qmp_json_get_string (qmp_event_get_data (event), "status");
+
+      set_status (wait, status != NULL ? status : "unknown");
+    }
+  else if (g_error_matches (local_error, VMSNAP_ERROR, VMSNAP_ERROR_CANCELLED))
+    send_cancel (wait);
+  else if (local_error != NULL && !g_error_matches (local_error, VMSNAP_ERROR, VMSNAP_ERROR_TIMEOUT))
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+  return !qmp_watch_take_overflow (wait->watch) || ask_status (wait, error);
+}
+
+/* The job has ended: how? */
+static gboolean
+finish (Wait *wait, GError **error)
+{
+  QmpJobStatus status;
+  g_autofree char *job_error = NULL;
+
+  if (!qmp_job_query (wait->client, wait->job_id, &status, &job_error, error))
+    return FALSE;
+  if (status == QMP_JOB_ABSENT)
+    return absent (wait->job_id, error);
+  if (!qmp_job_dismiss (wait->client, wait->job_id, error))
+    return FALSE;
+  if (status == QMP_JOB_SUCCEEDED)
+    return TRUE;
+  if (wait->cancel_sent)
+    return check_cancelled (wait->cancellable, wait->job_id, error);
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_HYPERVISOR, "QEMU's job '%s' failed: %s", wait->job_id,
+               job_error != NULL ? job_error : "no reason given");
+  return FALSE;
+}
+
+static gboolean
+wait_for_end (Wait *wait, GError **error)
+{
+  while (!is_end (wait->status))
+    {
+      if (!wait_once (wait, error))
+        return FALSE;
+      tick (wait);
+    }
+  return finish (wait, error);
+}
+
+/**
+ * qmp_job_run:
+ * @client: a client
+ * @command: a command that makes a job
+ * @arguments: (transfer full): its arguments, with 'job-id' and, where the command knows it, 'auto-dismiss' false
+ * @job_id: the job's id
+ * @func: (nullable) (scope call): called while the job runs
+ * @user_data: for @func
+ * @cancellable: (nullable): cancels the job
+ * @error: return location for a #GError
+ *
+ * Makes a job, waits until it has concluded, however long that takes, and dismisses it. Cancelling sends job-cancel, and
+ * the wait goes on until the job has concluded; one that succeeds all the same is reported as a success.
+ *
+ * A job that was cancelled or failed may have done its work, or part of it: snapshot-save, for one, heeds a cancellation
+ * only after all is written. So whoever undoes looks at what is there.
+ *
+ * Returns: whether the job succeeded. If not: %VMSNAP_ERROR_HYPERVISOR with the command's or the job's error,
+ * %VMSNAP_ERROR_CANCELLED, %VMSNAP_ERROR_NOT_FOUND when the job dismissed itself, or another error of #QmpClient. With
+ * %VMSNAP_ERROR_HYPERVISOR_GONE and %VMSNAP_ERROR_TIMEOUT it isn't known whether the job exists; after all others there
+ * is no such job.
+ */
+gboolean
+qmp_job_run (QmpClient *client,
+             const char *command,
+             JsonObject *arguments,
+             const char *job_id,
+             QmpJobProgressFunc func,
+             gpointer user_data,
+             GCancellable *cancellable,
+             GError **error)
+{
+  g_auto (Wait) wait = { 0 };
+  g_autoptr (JsonNode) reply = NULL;
+
+  wait_init (&wait, client, job_id, func, user_data, cancellable);
+  if (!check_cancelled (cancellable, job_id, error))
+    {
+      json_object_unref (arguments);
+      return FALSE;
+    }
+  /* not with the cancellable: then nobody would know whether there is a job to be cancelled */
+  reply = qmp_client_call (client, command, arguments, NULL, error);
+  if (reply == NULL)
+    return FALSE;
+  set_status (&wait, "created");
+  return wait_for_end (&wait, error);
+}
+
+/**
+ * qmp_job_wait:
+ * @client: a client
+ * @job_id: the id of a job that was made earlier, maybe in an earlier life of this program
+ * @func: (nullable) (scope call): called while the job runs
+ * @user_data: for @func
+ * @cancellable: (nullable): cancels the job
+ * @error: return location for a #GError
+ *
+ * As qmp_job_run() for a job that exists already, whether it runs or has concluded.
+ *
+ * Returns: whether the job succeeded. %VMSNAP_ERROR_NOT_FOUND: QEMU has no such job: it was never made, or has ended and
+ * was dismissed; what it was to do tells which. Other errors as for qmp_job_run()
+ */
+gboolean
+qmp_job_wait (QmpClient *client,
+              const char *job_id,
+              QmpJobProgressFunc func,
+              gpointer user_data,
+              GCancellable *cancellable,
+              GError **error)
+{
+  g_auto (Wait) wait = { 0 };
+
+  wait_init (&wait, client, job_id, func, user_data, cancellable);
+  if (!ask_status (&wait, error))
+    return FALSE;
+  return wait_for_end (&wait, error);
+}
