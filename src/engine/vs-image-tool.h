@@ -28,6 +28,9 @@ typedef struct {
  * @actual_size: bytes it takes on the host
  * @backing_file: (nullable): the backing file as an absolute path
  * @backing_format: (nullable): the backing file's format as the image records it
+ * @data_file: (nullable): the file that holds its data, when that is another
+ * @encrypted: whether it needs a key
+ * @corrupt: whether QEMU marked it as corrupt
  * @snapshots: (element-type VsImageSnapshot): internal snapshots, oldest first
  *
  * What qemu-img says of an image.
@@ -38,6 +41,9 @@ typedef struct {
   guint64 actual_size;
   char *backing_file;
   char *backing_format;
+  char *data_file;
+  gboolean encrypted;
+  gboolean corrupt;
   GPtrArray *snapshots;
 } VsImageInfo;
 

@@ -184,7 +184,7 @@ child_environment (const char *const *additions)
 }
 
 static gboolean
-run_child (const VsProcessSpec *spec, int log_fd, GPid *pid, GError **error)
+run_child (const VsProcessSpec *spec, int output_fd, int error_fd, GPid *pid, GError **error)
 {
   g_auto (GStrv) environment = child_environment (spec->environment);
   g_autofree int *sources = g_new (int, spec->n_fds);
@@ -192,8 +192,10 @@ run_child (const VsProcessSpec *spec, int log_fd, GPid *pid, GError **error)
   g_autoptr (GError) local = NULL;
   GSpawnFlags flags = G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_SEARCH_PATH;
 
-  if (log_fd < 0)
-    flags |= G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_STDERR_TO_DEV_NULL;
+  if (output_fd <= 0)
+    flags |= G_SPAWN_STDOUT_TO_DEV_NULL;
+  if (error_fd <= 0)
+    flags |= G_SPAWN_STDERR_TO_DEV_NULL;
   for (gsize i = 0; i < spec->n_fds; i++)
     {
       sources[i] = spec->fds[i].source;
@@ -201,7 +203,7 @@ run_child (const VsProcessSpec *spec, int log_fd, GPid *pid, GError **error)
     }
 
   if (g_spawn_async_with_pipes_and_fds (NULL, spec->argv, (const char *const *) environment, flags, set_up_child, NULL,
-                                        -1, log_fd, log_fd, sources, targets, spec->n_fds, pid, NULL, NULL, NULL,
+                                        -1, output_fd > 0 ? output_fd : -1, error_fd > 0 ? error_fd : -1, sources, targets, spec->n_fds, pid, NULL, NULL, NULL,
                                         &local))
     return TRUE;
 
@@ -233,7 +235,8 @@ vs_process_spawn (const VsProcessSpec *spec, GError **error)
 
   if (spec->log_path != NULL && (log_fd = open_log (spec->log_path, spec->argv, &offset, error)) < 0)
     return NULL;
-  started = run_child (spec, log_fd, &pid, error);
+  started = log_fd >= 0 ? run_child (spec, log_fd, log_fd, &pid, error)
+                        : run_child (spec, spec->output_fd, spec->error_fd, &pid, error);
   if (log_fd >= 0)
     close (log_fd);
   if (!started)

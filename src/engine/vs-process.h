@@ -24,6 +24,8 @@ typedef struct {
  * @environment: (array zero-terminated=1) (nullable): `NAME=VALUE`, besides our own environment
  * @log_path: (nullable): where standard output and error go, appended behind a header that tells the date and @argv;
  *   %NULL: nowhere
+ * @output_fd: instead of a log: where standard output goes, or 0
+ * @error_fd: instead of a log: where standard error goes, or 0
  * @fds: (array length=n_fds) (nullable): descriptors that cross
  * @n_fds: how many
  *
@@ -33,6 +35,8 @@ typedef struct {
   const char *const *argv;
   const char *const *environment;
   const char *log_path;
+  int output_fd;
+  int error_fd;
   const VsProcessFd *fds;
   gsize n_fds;
 } VsProcessSpec;
@@ -85,6 +89,14 @@ gboolean vs_process_end (VsProcess *process,
                          VsProcessEnd how,
                          gint64 timeout,
                          GCancellable *cancellable,
+                         GError **error);
+
+gboolean vs_process_run (const char *const *argv,
+                         gsize max_output,
+                         gint64 timeout,
+                         GCancellable *cancellable,
+                         char **output,
+                         char **errors,
                          GError **error);
 
 gboolean vs_process_read_start_time (pid_t pid,

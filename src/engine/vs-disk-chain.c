@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The files of a disk, from the active one down to the base, as they are right now: walked by hand, one image at a
+ * time, so that no format is guessed, no loop followed and no strange file opened. What can't be used is refused with
+ * the command that helps. Makes immutable values; any thread but the main one, for it waits.
+ */
+#include "vs-disk-chain.h"
+
+#include "vmsnap-error.h"
+#include "vs-image-tool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+static const char qcow2_magic[4] = { 'Q', 'F', 'I', (char) 0xfb };
+
+static void
+disk_file_free (VsDiskFile *file)
+{
+  g_free (file->path);
+  g_free (file->format);
+  g_free (file->id);
+  g_free (file);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (VsDiskFile, disk_file_free)
+
+static char *
+id_for_stat (const struct stat *st)
+{
+  if (S_ISBLK (st->st_mode))
+    return g_strdup_printf ("block:%u:%u", major (st->st_rdev), minor (st->st_rdev));
+  return g_strdup_printf ("file:%u:%u:%" G_GUINT64_FORMAT, major (st->st_dev), minor (st->st_dev),
+                          (guint64) st->st_ino);
+}
+
+/**
+ * vs_disk_file_id:
+ * @path: a file or block device
+ * @error: %VMSNAP_ERROR_NOT_FOUND, %VMSNAP_ERROR_IO
+ *
+ * What identifies a file whatever it is called: device and inode, or the device number of a block device.
+ *
+ * Returns: (transfer full): an opaque word to compare
+ */
+char *
+vs_disk_file_id (const char *path, GError **error)
+{
+  struct stat st;
+
+  if (stat (path, &st) == 0)
+    return id_for_stat (&st);
+  g_set_error (error, VMSNAP_ERROR, errno == ENOENT || errno == ENOTDIR ? VMSNAP_ERROR_NOT_FOUND : VMSNAP_ERROR_IO,
+               "Can't find %s: %s", path, g_strerror (errno));
+  return NULL;
+}
+
+static char *
+our_name (void)
+{
+  struct passwd *pw, buffer;
+  char text[4096];
+
+  if (getpwuid_r (geteuid (), &buffer, text, sizeof text, &pw) == 0 && pw != NULL)
+    return g_strdup (pw->pw_name);
+  return g_strdup_printf ("%u", (guint) geteuid ());
+}
+
+/* The first directory above @path that we can't pass. */
+static char *
+find_closed_directory (const char *path)
+{
+  g_autofree char *directory = g_path_get_dirname (path);
+  g_autofree char *above = NULL;
+
+  if (g_str_equal (directory, "/") || g_str_equal (directory, "."))
+    return NULL;
+  above = find_closed_directory (directory);
+  if (above != NULL)
+    return g_steal_pointer (&above);
+  return faccessat (AT_FDCWD, directory, X_OK, AT_EACCESS) == 0 ? NULL : g_steal_pointer (&directory);
+}
+
+/* The command that would let us in, for people to copy. */
+static void
+set_access_error (GError **error, const char *path, gboolean writable, int errsv)
+{
+  g_autofree char *user = our_name ();
+  g_autofree char *closed = find_closed_directory (path);
+  g_autofree char *quoted = g_shell_quote (closed != NULL ? closed : path);
+
+  if (errsv == EACCES || errsv == EPERM)
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IO,
+                 "The user %s, as whom this service runs, can't %s %s: %s. This command opens it: "
+                 "setfacl -m u:%s:%s %s",
+                 user, writable ? "write" : "read", path, closed != NULL ? "its directory is closed" : g_strerror (errsv),
+                 user, closed != NULL ? "x" : writable ? "rw" : "r", quoted);
+  else if (errsv == EROFS)
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IO,
+                 "%s lies on a read-only file system, but the guest is to write to it. Mount it read-write, or give "
+                 "the disk <readonly/>",
+                 path);
+  else
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IO, "Can't open %s: %s", path, g_strerror (errsv));
+}
+
+static gboolean
+check_kind (const char *path, const struct stat *st, GError **error)
+{
+  const char *kind;
+
+  if (S_ISREG (st->st_mode) || S_ISBLK (st->st_mode))
+    return TRUE;
+  kind = S_ISDIR (st->st_mode)    ? "a directory"
+         : S_ISFIFO (st->st_mode) ? "a pipe"
+         : S_ISSOCK (st->st_mode) ? "a socket"
+                                  : "a character device";
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT,
+               "%s is %s; a disk has to be a regular file or a block device", path, kind);
+  return FALSE;
+}
+
+/* Whether it is there, of a good kind, and open to us as QEMU will open it. */
+static gboolean
+check_access (const char *path, gboolean writable, const char *of_whom, struct stat *st, GError **error)
+{
+  if (stat (path, st) != 0)
+    {
+      if (errno == ENOENT || errno == ENOTDIR)
+        g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_FOUND, "%s, %s, isn't there", path, of_whom);
+      else
+        set_access_error (error, path, FALSE, errno);
+      return FALSE;
+    }
+  if (!check_kind (path, st, error))
+    return FALSE;
+  if (faccessat (AT_FDCWD, path, writable ? R_OK | W_OK : R_OK, AT_EACCESS) != 0)
+    {
+      set_access_error (error, path, writable, errno);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+/* What the first bytes say. Not to choose a format by, for the guest may have written them: only to catch mistakes. */
+static gboolean
+check_header (const char *path, const char *format, GError **error)
+{
+  char bytes[4] = { 0 };
+  int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  gboolean is_qcow2;
+
+  if (fd < 0)
+    {
+      set_access_error (error, path, FALSE, errno);
+      return FALSE;
+    }
+  is_qcow2 = pread (fd, bytes, sizeof bytes, 0) == sizeof bytes && memcmp (bytes, qcow2_magic, sizeof bytes) == 0;
+  close (fd);
+
+  if (g_str_equal (format, "qcow2") && !is_qcow2)
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT,
+                 "%s is said to be a qcow2 image, but has no qcow2 header. Is its format raw?", path);
+  else if (g_str_equal (format, "raw") && is_qcow2)
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT,
+                 "%s is said to be raw, but begins with a qcow2 header. Is its format qcow2?", path);
+  else
+    return TRUE;
+  return FALSE;
+}
+
+static gboolean
+check_format (const char *path, const char *format, GError **error)
+{
+  if (g_str_equal (format, "raw") || g_str_equal (format, "qcow2"))
+    return check_header (path, format, error);
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED, "%s is of the format %s; raw and qcow2 are supported",
+               path, format);
+  return FALSE;
+}
+
+/* What an image may ask for that we don't give. */
+static gboolean
+check_image (const char *path, const VsImageInfo *info, GError **error)
+{
+  if (info->corrupt)
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IO,
+                 "%s is marked as corrupt. Make a copy, then try: qemu-img check -f qcow2 -r all %s", path, path);
+  else if (info->encrypted)
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED, "%s is encrypted, which is not supported", path);
+  else if (info->data_file != NULL)
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED,
+                 "%s keeps its data in another file, %s, which is not supported", path, info->data_file);
+  else if (info->backing_file != NULL && !g_path_is_absolute (info->backing_file))
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED,
+                 "%s has a backing file that is not a local file: %s", path, info->backing_file);
+  else if (info->backing_file != NULL && info->backing_format == NULL)
+    {
+      g_autofree char *quoted = g_shell_quote (path);
+      g_autofree char *backing = g_shell_quote (info->backing_file);
+
+      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT,
+                   "%s doesn't say of which format its backing file %s is, and guessing is not safe. If it is qcow2, "
+                   "this command records it: qemu-img rebase -u -f qcow2 -F qcow2 -b %s %s",
+                   path, info->backing_file, backing, quoted);
+    }
+  else
+    return TRUE;
+  return FALSE;
+}
+
+static gboolean
+check_not_yet_there (VsDiskChain *chain, const VsDiskFile *file, GError **error)
+{
+  for (guint i = 0; i < chain->files->len; i++)
+    {
+      const VsDiskFile *other = g_ptr_array_index (chain->files, i);
+
+      if (!g_str_equal (other->id, file->id))
+        continue;
+      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT,
+                   "The backing files of disk %s go round in a circle: %s comes up again as %s", chain->target,
+                   other->path, file->path);
+      return FALSE;
+    }
+  if (chain->files->len < VS_DISK_CHAIN_MAX)
+    return TRUE;
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED, "Disk %s has more than %d files in its backing chain",
+               chain->target, VS_DISK_CHAIN_MAX);
+  return FALSE;
+}
+
+/* Adds one file to the chain; @info tells what is below it. */
+static gboolean
+add_file (VsDiskChain *chain, const char *tool, const char *path, const char *format, gboolean writable,
+          VsImageInfo **info, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (VsDiskFile) file = g_new0 (VsDiskFile, 1);
+  const VsDiskFile *above = chain->files->len > 0 ? g_ptr_array_index (chain->files, chain->files->len - 1) : NULL;
+  g_autofree char *of_whom = above != NULL ? g_strdup_printf ("the backing file of %s", above->path)
+                                           : g_strdup_printf ("the file of disk %s", chain->target);
+  struct stat st;
+
+  if (!check_access (path, writable, of_whom, &st, error))
+    return FALSE;
+  file->path = g_strdup (path);
+  file->format = g_strdup (format);
+  file->is_block = S_ISBLK (st.st_mode);
+  file->id = id_for_stat (&st);
+  if (!check_not_yet_there (chain, file, error) || !check_format (path, format, error))
+    return FALSE;
+
+  *info = vs_image_info (tool, path, format, cancellable, error);
+  if (*info == NULL || !check_image (path, *info, error))
+    return FALSE;
+  file->virtual_size = (*info)->virtual_size;
+  file->actual_size = (*info)->actual_size;
+  g_ptr_array_add (chain->files, g_steal_pointer (&file));
+  return TRUE;
+}
+
+/**
+ * vs_disk_chain_probe:
+ * @tool: path of qemu-img, from vs_image_tool_find()
+ * @disk: a disk with a source
+ * @cancellable: (nullable): to give up
+ * @error: %VMSNAP_ERROR_NOT_FOUND, %VMSNAP_ERROR_IO when a file can't be opened (with the command that opens it),
+ *   %VMSNAP_ERROR_INVALID_ARGUMENT for a wrong format, a directory, a circle or a backing file of unknown format,
+ *   %VMSNAP_ERROR_NOT_SUPPORTED
+ *
+ * Looks at the files of a disk: the active one as the definition has it, then each backing file as the one above
+ * records it.
+ *
+ * Returns: (transfer full): what was found
+ */
+VsDiskChain *
+vs_disk_chain_probe (const char *tool, const VsDiskDef *disk, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (VsDiskChain) chain = g_new0 (VsDiskChain, 1);
+  g_autofree char *path = g_strdup (disk->path);
+  g_autofree char *format = g_strdup (disk->format != NULL ? disk->format : "raw");
+  gboolean writable = !disk->readonly;
+
+  g_return_val_if_fail (disk->path != NULL, NULL);
+  g_atomic_ref_count_init (&chain->ref_count);
+  chain->target = g_strdup (disk->target);
+  chain->files = g_ptr_array_new_with_free_func ((GDestroyNotify) disk_file_free);
+
+  while (path != NULL)
+    {
+      g_autoptr (VsImageInfo) info = NULL;
+
+      if (!add_file (chain, tool, path, format, writable, &info, cancellable, error))
+        return NULL;
+      writable = FALSE;
+      g_free (path);
+      path = g_steal_pointer (&info->backing_file);
+      g_free (format);
+      format = g_steal_pointer (&info->backing_format);
+    }
+  return g_steal_pointer (&chain);
+}
+
+/**
+ * vs_disk_chain_ref:
+ * @chain: a chain
+ *
+ * Returns: (transfer full): @chain
+ */
+VsDiskChain *
+vs_disk_chain_ref (VsDiskChain *chain)
+{
+  g_atomic_ref_count_inc (&chain->ref_count);
+  return chain;
+}
+
+/**
+ * vs_disk_chain_unref:
+ * @chain: (transfer full): a chain
+ */
+void
+vs_disk_chain_unref (VsDiskChain *chain)
+{
+  if (!g_atomic_ref_count_dec (&chain->ref_count))
+    return;
+  g_free (chain->target);
+  g_ptr_array_unref (chain->files);
+  g_free (chain);
+}
+
+/**
+ * vs_disk_chain_get_active:
+ * @chain: a chain
+ *
+ * Returns: (transfer none): the file that the guest uses
+ */
+const VsDiskFile *
+vs_disk_chain_get_active (const VsDiskChain *chain)
+{
+  return g_ptr_array_index (chain->files, 0);
+}
+
+/**
+ * vs_disk_chain_get_paths:
+ * @chain: a chain
+ *
+ * Returns: (transfer full): the files' paths, the active one first
+ */
+GStrv
+vs_disk_chain_get_paths (const VsDiskChain *chain)
+{
+  GStrv paths = g_new0 (char *, chain->files->len + 1);
+
+  for (guint i = 0; i < chain->files->len; i++)
+    paths[i] = g_strdup (((const VsDiskFile *) g_ptr_array_index (chain->files, i))->path);
+  return paths;
+}
+
+/**
+ * vs_disk_chain_writable_id:
+ * @chain: a chain
+ *
+ * What no other running guest may have among its files, unless the disk is shareable or read-only.
+ *
+ * Returns: (transfer none): the id of the active file, see vs_disk_file_id()
+ */
+const char *
+vs_disk_chain_writable_id (const VsDiskChain *chain)
+{
+  return vs_disk_chain_get_active (chain)->id;
+}
