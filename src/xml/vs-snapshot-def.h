@@ -54,6 +54,7 @@ typedef struct {
  * @memory_path: (nullable): its file, for external; absolute
  * @disks: (element-type VsSnapshotDiskDef): in document order
  * @domain: (nullable): the whole definition as it was then
+ * @inactive_domain: (nullable): what the domain would have become at its next start, where that differed
  * @facts: (element-type utf8 utf8): our own extras, see vs_snapshot_def_set_fact()
  *
  * A snapshot's definition: libvirt's `<domainsnapshot>`. Whoever makes one with vs_snapshot_def_new() fills in the
@@ -71,6 +72,7 @@ typedef struct {
   char *memory_path;
   GPtrArray *disks;
   VsDomainDef *domain;
+  VsDomainDef *inactive_domain;
   GHashTable *facts;
 } VsSnapshotDef;
 
