@@ -14,7 +14,7 @@ G_BEGIN_DECLS
  *
  * How long QEMU may take to answer a command, in microseconds, unless the caller says otherwise: 60 s.
  */
-#define QMP_DEFAULT_TIMEOUT (60 * G_USEC_PER_SEC)
+#define QMP_DEFAULT_TIMEOUT ((gint64) 60 * G_USEC_PER_SEC)
 
 /**
  * QMP_NO_TIMEOUT:

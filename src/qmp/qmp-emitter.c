@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * The way of events from the I/O thread to the client's signals: a bounded queue, emptied by a source in the event
- * context. The source has the priority of GTask's, and is attached when the first event comes: so a reply that came
- * after an event completes after it.
+ * context. The source has the priority of GTask's, and is attached when the first event comes: so an answer that came
+ * after an event completes after it. The connection's end has a source of its own, so that it comes after all answers.
  */
 #include "qmp-connection.h"
 
@@ -10,6 +10,7 @@ typedef struct
 {
   QmpConnection *connection;
   GMainContext *context;
+  gboolean is_end; /* of the connection: emit "closed", after what is left */
 } Dispatch;
 
 typedef enum {
@@ -18,8 +19,6 @@ typedef enum {
   EMIT_LOST,
   EMIT_CLOSED,
 } Emission;
-
-static void schedule_locked (QmpConnection *connection);
 
 void
 qmp_emitter_init (QmpEmitter *emitter)
@@ -45,20 +44,16 @@ dispatch_free (Dispatch *dispatch)
   g_free (dispatch);
 }
 
-/* Takes what is next to be emitted in @context. One at a time, so that a handler that runs a main loop of its own
+/* Takes what is next to be emitted by @dispatch. One at a time, so that a handler that runs a main loop of its own
  * still sees the events in their order. */
 static Emission
-take_next (QmpConnection *connection, GMainContext *context, QmpEvent **event, GError **closed)
+take_next_locked (Dispatch *dispatch, QmpEvent **event, GError **closed)
 {
-  QmpEmitter *emitter = &connection->emitter;
+  QmpEmitter *emitter = &dispatch->connection->emitter;
   Emission emission = EMIT_NOTHING;
 
-  g_mutex_lock (&connection->lock);
-  if (emitter->context != context)
-    {
-      g_mutex_unlock (&connection->lock);
-      return EMIT_NOTHING;
-    }
+  if (emitter->context != dispatch->context)
+    return EMIT_NOTHING;
   if (emitter->lost)
     {
       emission = EMIT_LOST;
@@ -66,27 +61,32 @@ take_next (QmpConnection *connection, GMainContext *context, QmpEvent **event, G
     }
   else if ((*event = g_queue_pop_head (&emitter->events)) != NULL)
     emission = EMIT_EVENT;
-  else if (emitter->closed_due)
+  else if (emitter->closed_due && dispatch->is_end)
     {
       emission = EMIT_CLOSED;
       emitter->closed_due = FALSE;
-      *closed = g_error_copy (connection->closed);
+      *closed = g_error_copy (dispatch->connection->closed);
     }
-  else
+  else if (!dispatch->is_end)
     emitter->scheduled = FALSE;
-  g_mutex_unlock (&connection->lock);
   return emission;
 }
 
 /* Returns: whether there may be more */
 static gboolean
-emit_next (QmpConnection *connection, GMainContext *context)
+emit_next (Dispatch *dispatch)
 {
+  QmpConnection *connection = dispatch->connection;
   g_autoptr (QmpEvent) event = NULL;
   g_autoptr (GError) closed = NULL;
   g_autoptr (QmpClient) client = g_weak_ref_get (&connection->emitter.client);
+  Emission emission;
 
-  switch (take_next (connection, context, &event, &closed))
+  g_mutex_lock (&connection->lock);
+  emission = take_next_locked (dispatch, &event, &closed);
+  g_mutex_unlock (&connection->lock);
+
+  switch (emission)
     {
     case EMIT_EVENT:
       if (client != NULL)
@@ -111,32 +111,43 @@ emit_next (QmpConnection *connection, GMainContext *context)
 static gboolean
 on_dispatch (gpointer data)
 {
-  Dispatch *dispatch = data;
-
   for (guint i = 0; i < QMP_WATCH_MAX_EVENTS; i++)
-    if (!emit_next (dispatch->connection, dispatch->context))
+    if (!emit_next (data))
       return G_SOURCE_REMOVE;
   return G_SOURCE_CONTINUE;
 }
 
 static void
+attach_locked (QmpConnection *connection, gboolean is_end)
+{
+  g_autoptr (GSource) source = g_idle_source_new ();
+  Dispatch *dispatch = g_new0 (Dispatch, 1);
+
+  dispatch->connection = qmp_connection_ref (connection);
+  dispatch->context = g_main_context_ref (connection->emitter.context);
+  dispatch->is_end = is_end;
+  g_source_set_priority (source, G_PRIORITY_DEFAULT);
+  g_source_set_callback (source, on_dispatch, dispatch, (GDestroyNotify) dispatch_free);
+  g_source_attach (source, dispatch->context);
+}
+
+/* Sees to it that what is there will be emitted. */
+static void
 schedule_locked (QmpConnection *connection)
 {
   QmpEmitter *emitter = &connection->emitter;
-  g_autoptr (GSource) source = NULL;
-  Dispatch *dispatch;
 
-  if (!emitter->has_client || emitter->scheduled)
+  if (!emitter->has_client || emitter->scheduled || g_queue_is_empty (&emitter->events))
     return;
   emitter->scheduled = TRUE;
+  attach_locked (connection, FALSE);
+}
 
-  dispatch = g_new0 (Dispatch, 1);
-  dispatch->connection = qmp_connection_ref (connection);
-  dispatch->context = g_main_context_ref (emitter->context);
-  source = g_idle_source_new ();
-  g_source_set_priority (source, G_PRIORITY_DEFAULT);
-  g_source_set_callback (source, on_dispatch, dispatch, (GDestroyNotify) dispatch_free);
-  g_source_attach (source, emitter->context);
+static void
+schedule_end_locked (QmpConnection *connection)
+{
+  if (connection->emitter.has_client && connection->emitter.closed_due)
+    attach_locked (connection, TRUE);
 }
 
 void
@@ -157,7 +168,7 @@ void
 qmp_emitter_push_closed_locked (QmpConnection *connection)
 {
   connection->emitter.closed_due = TRUE;
-  schedule_locked (connection);
+  schedule_end_locked (connection);
 }
 
 /* From now on there is somebody to emit the signals; what came since the greeting was kept. */
@@ -169,8 +180,8 @@ qmp_emitter_set_client (QmpConnection *connection, QmpClient *client)
   g_weak_ref_set (&emitter->client, client);
   g_mutex_lock (&connection->lock);
   emitter->has_client = TRUE;
-  if (!g_queue_is_empty (&emitter->events) || emitter->closed_due)
-    schedule_locked (connection);
+  schedule_locked (connection);
+  schedule_end_locked (connection);
   g_mutex_unlock (&connection->lock);
 }
 
@@ -183,11 +194,9 @@ qmp_emitter_set_context (QmpConnection *connection, GMainContext *context)
   g_mutex_lock (&connection->lock);
   old = emitter->context;
   emitter->context = g_main_context_ref (context != NULL ? context : g_main_context_default ());
-  if (emitter->scheduled)
-    {
-      emitter->scheduled = FALSE;
-      schedule_locked (connection);
-    }
+  emitter->scheduled = FALSE;
+  schedule_locked (connection);
+  schedule_end_locked (connection);
   g_mutex_unlock (&connection->lock);
   g_main_context_unref (old);
 }

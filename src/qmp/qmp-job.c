@@ -78,17 +78,18 @@ static gboolean
 find_job (QmpClient *client, const char *job_id, JsonObject **object, GError **error)
 {
   g_autoptr (JsonNode) reply = qmp_client_call (client, "query-jobs", NULL, NULL, error);
-  JsonArray *jobs;
-  JsonObject *job;
+  JsonArray *jobs = qmp_json_node_get_array (reply);
+  guint n_jobs = jobs != NULL ? json_array_get_length (jobs) : 0;
 
   *object = NULL;
-  if (reply == NULL)
-    return FALSE;
-  jobs = qmp_json_node_get_array (reply);
-  for (guint i = 0; (job = qmp_json_array_get_object (jobs, i)) != NULL; i++)
-    if (g_strcmp0 (qmp_json_get_string (job, "id"), job_id) == 0)
-      *object = json_object_ref (job);
-  return TRUE;
+  for (guint i = 0; i < n_jobs && *object == NULL; i++)
+    {
+      JsonObject *job = qmp_json_array_get_object (jobs, i);
+
+      if (g_strcmp0 (qmp_json_get_string (job, "id"), job_id) == 0)
+        *object = json_object_ref (job);
+    }
+  return reply != NULL;
 }
 
 /**
@@ -167,7 +168,7 @@ set_status (Wait *wait, const char *status)
 static void
 tick (Wait *wait)
 {
-  if (wait->func != NULL)
+  if (wait->func != NULL && !is_end (wait->status))
     wait->func (wait->client, wait->job_id, wait->status, wait->user_data);
 }
 

@@ -10,7 +10,7 @@ G_BEGIN_DECLS
  *
  * How often a waiting thread calls the progress function, in microseconds.
  */
-#define QMP_JOB_TICK (100 * G_TIME_SPAN_MILLISECOND)
+#define QMP_JOB_TICK ((gint64) 100 * 1000)
 
 /**
  * QmpJobStatus:
