@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Disk images for guests, made and looked at with qemu-img."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+
+
+@dataclasses.dataclass
+class Disk:
+    """A disk of a test guest: an image file and how the guest sees it."""
+
+    path: pathlib.Path
+    format: str = "qcow2"
+    target: str = "vda"
+    bus: str = "virtio"
+    read_only: bool = False
+    serial: str = ""
+
+    def qemu_img(self, *arguments):
+        return qemu_img(*arguments, self.path)
+
+
+def qemu_img(*arguments):
+    """Runs qemu-img; its output, or an exception with what it said."""
+    command = ["qemu-img", *map(str, arguments)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def make_disk(path, mib=64, image_format="qcow2", backing=None, **details):
+    """Makes an empty image, and returns it as a Disk; `backing` is another Disk."""
+    options = ["-b", backing.path, "-F", backing.format] if backing else []
+    size = [] if backing else [f"{mib}M"]
+    qemu_img("create", "-q", "-f", image_format, *options, path, *size)
+    return Disk(pathlib.Path(path), image_format, **details)
+
+
+def make_disks(directory, count=2, mib=64, image_format="qcow2"):
+    """vda, vdb, …, each in a file of its own in the directory."""
+    targets = ["vd" + "abcdefghijklmnopqrstuvwxyz"[i] for i in range(count)]
+    return [make_disk(pathlib.Path(directory) / f"{target}.{image_format}", mib, image_format, target=target)
+            for target in targets]
+
+
+def make_data_disk(path, mib=64, **details):
+    """A raw disk with the ext4 file system that the guest mounts and writes to."""
+    with open(path, "wb") as image:
+        image.truncate(mib * 1048576)
+    subprocess.run(["mkfs.ext4", "-q", "-F", "-L", "data", path], check=True,
+                   env={**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"})
+    return Disk(pathlib.Path(path), "raw", **details)
+
+
+def image_info(disk):
+    """What qemu-img tells of an image, also of one that a guest has open."""
+    return json.loads(qemu_img("info", "-U", "--output=json", "-f", disk.format, disk.path))
+
+
+def internal_snapshots(disk):
+    """The names of the snapshots inside an image."""
+    return [snapshot["name"] for snapshot in image_info(disk).get("snapshots", [])]
+
+
+def check_image(disk):
+    """Fails if an image that nobody has open is damaged or leaks; raw images have nothing to check."""
+    if disk.format != "raw":
+        qemu_img("check", "-q", "-f", disk.format, disk.path)
