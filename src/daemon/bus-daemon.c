@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The service's life: the store locked, the bus reached, everything loaded and what was left unfinished settled; only
+ * then the bus name. SIGTERM and SIGINT end it; guests run on, and are found again by the next one. Main thread.
+ */
+#include "bus-daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <sys/file.h>
+
+#include "bus-service.h"
+#include "vmsnap-names.h"
+#include "vs-operations.h"
+
+typedef struct {
+  const BusSettings *settings;
+  GMainLoop *loop;
+  GDBusConnection *connection;
+  VsEngine *engine;
+  BusService *service;
+  guint name;
+  int lock;
+  int status;
+} Daemon;
+
+static void
+fail (Daemon *self, const char *format, ...) G_GNUC_PRINTF (2, 3);
+
+static void
+fail (Daemon *self, const char *format, ...)
+{
+  va_list args;
+  g_autofree char *message = NULL;
+
+  va_start (args, format);
+  message = g_strdup_vprintf (format, args);
+  va_end (args);
+  g_printerr ("vmsnapd: %s\n", message);
+  self->status = 1;
+  g_main_loop_quit (self->loop);
+}
+
+/* Two services on one store would settle each other's operations. The lock goes with the process, however it ends. */
+static gboolean
+lock_store (Daemon *self, VsStore *store)
+{
+  g_autofree char *path = g_build_filename (vs_store_get_state_dir (store), "lock", NULL);
+
+  self->lock = g_open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (self->lock < 0)
+    {
+      fail (self, "Can't open %s: %s", path, g_strerror (errno));
+      return FALSE;
+    }
+  if (flock (self->lock, LOCK_EX | LOCK_NB) == 0)
+    return TRUE;
+  fail (self, "Another vmsnapd uses the state directory %s: end it, or give --state-directory",
+        vs_store_get_state_dir (store));
+  return FALSE;
+}
+
+static void
+on_name_acquired (GDBusConnection *connection, const char *name, gpointer user_data)
+{
+  g_debug ("ready: all is loaded, and %s is ours", name);
+}
+
+static void
+on_name_lost (GDBusConnection *connection, const char *name, gpointer user_data)
+{
+  fail (user_data, "Can't have the name %s on the bus: another service has it, or the bus's policy forbids it", name);
+}
+
+static void
+on_loaded (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Daemon *self = user_data;
+  g_autoptr (GError) error = NULL;
+
+  if (!vs_engine_load_finish (VS_ENGINE (source), result, &error))
+    {
+      fail (self, "Can't load the domains: %s", error->message);
+      return;
+    }
+  self->service = bus_service_new (self->engine, self->settings->session);
+  bus_service_export (self->service, self->connection);
+  self->name = g_bus_own_name_on_connection (self->connection, VMSNAP_BUS_NAME, G_BUS_NAME_OWNER_FLAGS_DO_NOT_QUEUE,
+                                             on_name_acquired, on_name_lost, self, NULL);
+}
+
+static void
+on_connected (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Daemon *self = user_data;
+  g_autoptr (GError) error = NULL;
+
+  self->connection = g_bus_get_finish (result, &error);
+  if (self->connection == NULL)
+    fail (self, "Can't reach the %s bus: %s", self->settings->session ? "session" : "system", error->message);
+  else
+    vs_engine_load_async (self->engine, on_loaded, self);
+}
+
+static void
+start (Daemon *self)
+{
+  g_autoptr (VsStore) store = vs_store_new (self->settings->state_directory, self->settings->runtime_directory,
+                                            self->settings->log_directory);
+  g_autoptr (GError) error = NULL;
+
+  if (!vs_store_prepare (store, &error))
+    {
+      fail (self, "%s", error->message);
+      return;
+    }
+  if (!lock_store (self, store))
+    return;
+  self->engine = vs_engine_new (store, self->settings->emulator, vs_workflows);
+  g_bus_get (self->settings->session ? G_BUS_TYPE_SESSION : G_BUS_TYPE_SYSTEM, NULL, on_connected, self);
+}
+
+static gboolean
+on_signal (gpointer user_data)
+{
+  Daemon *self = user_data;
+
+  g_main_loop_quit (self->loop);
+  return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+on_started (gpointer user_data)
+{
+  start (user_data);
+  return G_SOURCE_REMOVE;
+}
+
+/* An operation that is under way isn't waited for: its journal lets the next service settle it. */
+static void
+stop (Daemon *self)
+{
+  g_clear_handle_id (&self->name, g_bus_unown_name);
+  if (self->connection != NULL)
+    g_dbus_connection_flush_sync (self->connection, NULL, NULL);
+  g_clear_object (&self->service);
+  g_clear_object (&self->engine);
+  g_clear_object (&self->connection);
+}
+
+/**
+ * bus_daemon_run:
+ * @settings: the command line
+ *
+ * Serves until a signal ends it, or something is missing without which there is no service.
+ *
+ * Returns: the process's exit status
+ */
+int
+bus_daemon_run (const BusSettings *settings)
+{
+  Daemon self = { .settings = settings, .lock = -1 };
+  const guint term = g_unix_signal_add (SIGTERM, on_signal, &self);
+  const guint interrupt = g_unix_signal_add (SIGINT, on_signal, &self);
+
+  signal (SIGPIPE, SIG_IGN);
+  self.loop = g_main_loop_new (NULL, FALSE);
+  g_idle_add (on_started, &self);
+  g_main_loop_run (self.loop);
+  stop (&self);
+  g_source_remove (term);
+  g_source_remove (interrupt);
+  g_main_loop_unref (self.loop);
+  return self.status;
+}

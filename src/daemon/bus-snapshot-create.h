@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "bus-call.h"
+
+G_BEGIN_DECLS
+
+extern const BusOptionTable bus_snapshot_create_table;
+extern const BusOptionTable bus_snapshot_create_from_xml_table;
+
+gboolean bus_snapshot_prepare_create (BusCall *call,
+                                      GError **error);
+void bus_snapshot_run_create (BusCall *call);
+gboolean bus_snapshot_prepare_create_from_xml (BusCall *call,
+                                               GError **error);
+void bus_snapshot_run_create_from_xml (BusCall *call);
+
+gboolean bus_snapshot_check_encoding (const char *encoding,
+                                      GError **error);
+
+G_END_DECLS
