@@ -49,13 +49,13 @@ collect (Collector *c)
       return;
     }
   c->overflow = c->overflow || c->text->len + got > c->limit;
-  g_string_append_len (c->text, buffer, MIN ((gsize) got, c->limit - MIN (c->limit, c->text->len)));
+  g_string_append_len (c->text, buffer, MIN ((gsize)got, c->limit - MIN (c->limit, c->text->len)));
 }
 
 static int
 milliseconds_until (gint64 deadline)
 {
-  return (int) CLAMP ((deadline - g_get_monotonic_time () + 999) / 1000, 0, G_MAXINT);
+  return (int)CLAMP ((deadline - g_get_monotonic_time () + 999) / 1000, 0, G_MAXINT);
 }
 
 /* Until both ends are closed and the process has ended. */
@@ -117,7 +117,7 @@ judge (VsProcess *process, const char *name, const Collector *out, gint64 timeou
       if (!vs_process_end (process, VS_PROCESS_END_KILL, 0, NULL, error))
         return FALSE;
       g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_TIMEOUT, "%s was ended, for it took longer than %.0f s", name,
-                   timeout / (double) G_USEC_PER_SEC);
+                   timeout / (double)G_USEC_PER_SEC);
       return FALSE;
     }
   end = vs_process_describe_end (process);
@@ -152,8 +152,13 @@ judge (VsProcess *process, const char *name, const Collector *out, gint64 timeou
  * Returns: whether it exited with status 0
  */
 gboolean
-vs_process_run (const char *const *argv, gsize max_output, gint64 timeout, GCancellable *cancellable, char **output,
-                char **errors, GError **error)
+vs_process_run (const char *const *argv,
+                gsize max_output,
+                gint64 timeout,
+                GCancellable *cancellable,
+                char **output,
+                char **errors,
+                GError **error)
 {
   g_auto (Collector) out = { -1, max_output, FALSE, g_string_new (NULL) };
   g_auto (Collector) err = { -1, MAX_ERRORS, FALSE, g_string_new (NULL) };
@@ -167,7 +172,7 @@ vs_process_run (const char *const *argv, gsize max_output, gint64 timeout, GCanc
     return FALSE;
 
   done = collect_all (process, &out, &err, g_get_monotonic_time () + timeout, cancellable);
-  *errors = g_strstrip (g_utf8_make_valid (err.text->str, (gssize) err.text->len));
+  *errors = g_strstrip (g_utf8_make_valid (err.text->str, (gssize)err.text->len));
   if (!done && g_cancellable_is_cancelled (cancellable))
     {
       if (vs_process_end (process, VS_PROCESS_END_KILL, 0, NULL, error))

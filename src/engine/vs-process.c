@@ -63,21 +63,22 @@ fail (GError **error, int code, int errsv, const char *what)
 gboolean
 vs_process_read_start_time (pid_t pid, guint64 *start_time, GError **error)
 {
-  g_autofree char *path = g_strdup_printf ("/proc/%d/stat", (int) pid);
+  g_autofree char *path = g_strdup_printf ("/proc/%d/stat", (int)pid);
   g_autofree char *text = NULL;
   g_auto (GStrv) fields = NULL;
   const char *rest;
 
   if (!g_file_get_contents (path, &text, NULL, NULL))
     {
-      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_FOUND, "There is no process %d", (int) pid);
+      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_FOUND, "There is no process %d", (int)pid);
       return FALSE;
     }
 
   /* The second field is the program's name in parentheses, and may hold anything, parentheses and spaces as well. */
   rest = strrchr (text, ')');
   fields = rest != NULL && rest[1] == ' ' ? g_strsplit (rest + 2, " ", 21) : NULL;
-  if (fields == NULL || g_strv_length (fields) < 21 || !g_ascii_string_to_unsigned (fields[19], 10, 0, G_MAXUINT64, start_time, NULL))
+  if (fields == NULL || g_strv_length (fields) < 21
+      || !g_ascii_string_to_unsigned (fields[19], 10, 0, G_MAXUINT64, start_time, NULL))
     {
       g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_FAILED, "%s is not of the form that Linux writes", path);
       return FALSE;
@@ -202,9 +203,11 @@ run_child (const VsProcessSpec *spec, int output_fd, int error_fd, GPid *pid, GE
       targets[i] = spec->fds[i].target;
     }
 
-  if (g_spawn_async_with_pipes_and_fds (NULL, spec->argv, (const char *const *) environment, flags, set_up_child, NULL,
-                                        -1, output_fd > 0 ? output_fd : -1, error_fd > 0 ? error_fd : -1, sources, targets, spec->n_fds, pid, NULL, NULL, NULL,
-                                        &local))
+  if (g_spawn_async_with_pipes_and_fds (spec->directory != NULL ? spec->directory : "/", spec->argv,
+                                        (const char *const *)environment, flags, set_up_child, NULL,
+                                        spec->input_fd > 0 ? spec->input_fd : -1, output_fd > 0 ? output_fd : -1,
+                                        error_fd > 0 ? error_fd : -1, sources, targets, spec->n_fds, pid, NULL, NULL,
+                                        NULL, &local))
     return TRUE;
 
   g_set_error (error, VMSNAP_ERROR,
@@ -219,8 +222,8 @@ run_child (const VsProcessSpec *spec, int output_fd, int error_fd, GPid *pid, GE
  * @spec: what to run, and how
  * @error: %VMSNAP_ERROR_NOT_FOUND when the program isn't there
  *
- * Starts a process in a session of its own, so that it outlives us, with standard input from nowhere, without the right
- * to gain privileges, and with no descriptors of ours but those named. Doesn't wait.
+ * Starts a process in a session of its own, so that it outlives us, without the right to gain privileges, and with no
+ * descriptors of ours but those named. Doesn't wait.
  *
  * Returns: (transfer full): the process
  */
@@ -400,7 +403,7 @@ vs_process_has_ended (VsProcess *process)
 
   process->ended = TRUE;
   if (process->is_child && !process->reaped
-      && waitid (P_PIDFD, (id_t) process->pidfd, &process->end, WEXITED | WNOHANG) == 0)
+      && waitid (P_PIDFD, (id_t)process->pidfd, &process->end, WEXITED | WNOHANG) == 0)
     process->reaped = process->end.si_pid == process->pid;
   return TRUE;
 }
@@ -473,7 +476,7 @@ vs_process_signal (VsProcess *process, int signum, GError **error)
 
   if (vs_process_has_ended (process) || pidfd_send_signal (process->pidfd, signum, NULL, 0) == 0 || errno == ESRCH)
     return TRUE;
-  what = g_strdup_printf ("Can't send signal %d to process %d", signum, (int) process->pid);
+  what = g_strdup_printf ("Can't send signal %d to process %d", signum, (int)process->pid);
   return fail (error, VMSNAP_ERROR_FAILED, errno, what);
 }
 
@@ -483,7 +486,7 @@ time_left (gint64 deadline)
 {
   gint64 left = deadline - g_get_monotonic_time ();
 
-  return (int) CLAMP ((left + 999) / 1000, 0, G_MAXINT);
+  return (int)CLAMP ((left + 999) / 1000, 0, G_MAXINT);
 }
 
 /**
@@ -515,10 +518,10 @@ vs_process_wait (VsProcess *process, gint64 timeout, GCancellable *cancellable, 
     return TRUE;
   if (g_cancellable_is_cancelled (cancellable))
     g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_CANCELLED, "Cancelled while waiting for the end of process %d",
-                 (int) process->pid);
+                 (int)process->pid);
   else
-    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_TIMEOUT, "Process %d hasn't ended within %.1f s",
-                 (int) process->pid, timeout / (double) G_USEC_PER_SEC);
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_TIMEOUT, "Process %d hasn't ended within %.1f s", (int)process->pid,
+                 timeout / (double)G_USEC_PER_SEC);
   return FALSE;
 }
 

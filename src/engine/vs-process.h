@@ -24,6 +24,8 @@ typedef struct {
  * @environment: (array zero-terminated=1) (nullable): `NAME=VALUE`, besides our own environment
  * @log_path: (nullable): where standard output and error go, appended behind a header that tells the date and @argv;
  *   %NULL: nowhere
+ * @directory: (nullable): its working directory; %NULL: the root
+ * @input_fd: its standard input, or 0: nothing
  * @output_fd: instead of a log: where standard output goes, or 0
  * @error_fd: instead of a log: where standard error goes, or 0
  * @fds: (array length=n_fds) (nullable): descriptors that cross
@@ -35,6 +37,8 @@ typedef struct {
   const char *const *argv;
   const char *const *environment;
   const char *log_path;
+  const char *directory;
+  int input_fd;
   int output_fd;
   int error_fd;
   const VsProcessFd *fds;
