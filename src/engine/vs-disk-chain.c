@@ -17,7 +17,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-static const char qcow2_magic[4] = { 'Q', 'F', 'I', (char) 0xfb };
+static const char qcow2_magic[4] = { 'Q', 'F', 'I', (char)0xfb };
 
 static void
 disk_file_free (VsDiskFile *file)
@@ -34,8 +34,7 @@ id_for_stat (const struct stat *st)
 {
   if (S_ISBLK (st->st_mode))
     return g_strdup_printf ("block:%u:%u", major (st->st_rdev), minor (st->st_rdev));
-  return g_strdup_printf ("file:%u:%u:%" G_GUINT64_FORMAT, major (st->st_dev), minor (st->st_dev),
-                          (guint64) st->st_ino);
+  return g_strdup_printf ("file:%u:%u:%" G_GUINT64_FORMAT, major (st->st_dev), minor (st->st_dev), (guint64)st->st_ino);
 }
 
 /**
@@ -67,7 +66,7 @@ our_name (void)
 
   if (getpwuid_r (geteuid (), &buffer, text, sizeof text, &pw) == 0 && pw != NULL)
     return g_strdup (pw->pw_name);
-  return g_strdup_printf ("%u", (guint) geteuid ());
+  return g_strdup_printf ("%u", (guint)geteuid ());
 }
 
 /* The first directory above @path that we can't pass. */
@@ -97,8 +96,12 @@ set_access_error (GError **error, const char *path, gboolean writable, int errsv
     g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IO,
                  "The user %s, as whom this service runs, can't %s %s: %s. This command opens it: "
                  "setfacl -m u:%s:%s %s",
-                 user, writable ? "write" : "read", path, closed != NULL ? "its directory is closed" : g_strerror (errsv),
-                 user, closed != NULL ? "x" : writable ? "rw" : "r", quoted);
+                 user, writable ? "write" : "read", path,
+                 closed != NULL ? "its directory is closed" : g_strerror (errsv), user,
+                 closed != NULL ? "x"
+                 : writable     ? "rw"
+                                : "r",
+                 quoted);
   else if (errsv == EROFS)
     g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IO,
                  "%s lies on a read-only file system, but the guest is to write to it. Mount it read-write, or give "
@@ -196,8 +199,8 @@ check_image (const char *path, const VsImageInfo *info, GError **error)
     g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED,
                  "%s keeps its data in another file, %s, which is not supported", path, info->data_file);
   else if (info->backing_file != NULL && !g_path_is_absolute (info->backing_file))
-    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED,
-                 "%s has a backing file that is not a local file: %s", path, info->backing_file);
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED, "%s has a backing file that is not a local file: %s",
+                 path, info->backing_file);
   else if (info->backing_file != NULL && info->backing_format == NULL)
     {
       g_autofree char *quoted = g_shell_quote (path);
@@ -236,8 +239,14 @@ check_not_yet_there (VsDiskChain *chain, const VsDiskFile *file, GError **error)
 
 /* Adds one file to the chain; @info tells what is below it. */
 static gboolean
-add_file (VsDiskChain *chain, const char *tool, const char *path, const char *format, gboolean writable,
-          VsImageInfo **info, GCancellable *cancellable, GError **error)
+add_file (VsDiskChain *chain,
+          const char *tool,
+          const char *path,
+          const char *format,
+          gboolean writable,
+          VsImageInfo **info,
+          GCancellable *cancellable,
+          GError **error)
 {
   g_autoptr (VsDiskFile) file = g_new0 (VsDiskFile, 1);
   const VsDiskFile *above = chain->files->len > 0 ? g_ptr_array_index (chain->files, chain->files->len - 1) : NULL;
@@ -288,7 +297,7 @@ vs_disk_chain_probe (const char *tool, const VsDiskDef *disk, GCancellable *canc
   g_return_val_if_fail (disk->path != NULL, NULL);
   g_atomic_ref_count_init (&chain->ref_count);
   chain->target = g_strdup (disk->target);
-  chain->files = g_ptr_array_new_with_free_func ((GDestroyNotify) disk_file_free);
+  chain->files = g_ptr_array_new_with_free_func ((GDestroyNotify)disk_file_free);
 
   while (path != NULL)
     {
@@ -356,7 +365,7 @@ vs_disk_chain_get_paths (const VsDiskChain *chain)
   GStrv paths = g_new0 (char *, chain->files->len + 1);
 
   for (guint i = 0; i < chain->files->len; i++)
-    paths[i] = g_strdup (((const VsDiskFile *) g_ptr_array_index (chain->files, i))->path);
+    paths[i] = g_strdup (((const VsDiskFile *)g_ptr_array_index (chain->files, i))->path);
   return paths;
 }
 

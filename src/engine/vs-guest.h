@@ -26,6 +26,14 @@ G_DECLARE_FINAL_TYPE (VsGuest, vs_guest, VS, GUEST, GObject)
  */
 #define VS_GUEST_FIRST_FREE_FD 4
 
+/* File names in a guest's directory, which is QEMU's working directory: so that its command line names sockets by these
+ * alone, and the limit of 107 bytes for a socket's path is out of the way. */
+#define VS_GUEST_MONITOR_SOCKET "monitor.sock"
+#define VS_GUEST_AGENT_SOCKET "agent.sock"
+#define VS_GUEST_TPM_SOCKET "tpm.sock"
+#define VS_GUEST_PIDFILE "pid"
+#define VS_GUEST_RECORD "guest.json"
+
 /**
  * VsGuestSpec:
  * @runtime_directory: the service's runtime directory
@@ -71,6 +79,9 @@ VsGuest *vs_guest_find (const char *runtime_directory,
 gboolean vs_guest_record (VsGuest *guest,
                           GError **error);
 
+int vs_guest_connect_socket (VsGuest *guest,
+                             const char *name,
+                             GError **error);
 QmpClient *vs_guest_get_client (VsGuest *guest);
 VsProcess *vs_guest_get_process (VsGuest *guest);
 const char *vs_guest_get_uuid (VsGuest *guest);

@@ -110,9 +110,12 @@ set_tool_error (GError **error, const char *path, const char *doing, const char 
     const char *words;
     VmSnapError code;
   } known[] = {
-    { "No space left on device", VMSNAP_ERROR_NO_SPACE },     { "Disk quota exceeded", VMSNAP_ERROR_NO_SPACE },
-    { "No such file or directory", VMSNAP_ERROR_NOT_FOUND },  { "Permission denied", VMSNAP_ERROR_IO },
-    { "Input/output error", VMSNAP_ERROR_IO },                { "Failed to get ", VMSNAP_ERROR_BUSY },
+    { "No space left on device", VMSNAP_ERROR_NO_SPACE },
+    { "Disk quota exceeded", VMSNAP_ERROR_NO_SPACE },
+    { "No such file or directory", VMSNAP_ERROR_NOT_FOUND },
+    { "Permission denied", VMSNAP_ERROR_IO },
+    { "Input/output error", VMSNAP_ERROR_IO },
+    { "Failed to get ", VMSNAP_ERROR_BUSY },
     { "is already in use", VMSNAP_ERROR_BUSY },
   };
   g_autofree char *line = g_strdelimit (g_strdup (errors != NULL ? errors : ""), "\n", ' ');
@@ -126,8 +129,13 @@ set_tool_error (GError **error, const char *path, const char *doing, const char 
 }
 
 static gboolean
-run_tool (const char *const *argv, const char *path, const char *doing, gint64 timeout, GCancellable *cancellable,
-          char **output, GError **error)
+run_tool (const char *const *argv,
+          const char *path,
+          const char *doing,
+          gint64 timeout,
+          GCancellable *cancellable,
+          char **output,
+          GError **error)
 {
   g_autofree char *errors = NULL;
   g_autoptr (GError) failure = NULL;
@@ -155,7 +163,7 @@ parse_snapshot (JsonObject *object)
 
   snapshot->id = g_strdup (json_object_get_string_member_with_default (object, "id", ""));
   snapshot->tag = g_strdup (json_object_get_string_member_with_default (object, "name", ""));
-  snapshot->vm_state_size = (guint64) json_object_get_int_member_with_default (object, "vm-state-size", 0);
+  snapshot->vm_state_size = (guint64)json_object_get_int_member_with_default (object, "vm-state-size", 0);
   snapshot->creation_time = json_object_get_int_member_with_default (object, "date-sec", 0) * G_USEC_PER_SEC
                             + json_object_get_int_member_with_default (object, "date-nsec", 0) / 1000;
   return snapshot;
@@ -191,12 +199,13 @@ parse_info (JsonObject *object, const char *format)
   JsonObject *specific = get_object (get_object (object, "format-specific"), "data");
   const char *backing = json_object_get_string_member_with_default (object, "backing-filename", NULL);
 
-  info->snapshots = g_ptr_array_new_with_free_func ((GDestroyNotify) vs_image_snapshot_free);
+  info->snapshots = g_ptr_array_new_with_free_func ((GDestroyNotify)vs_image_snapshot_free);
   info->format = g_strdup (json_object_get_string_member_with_default (object, "format", format));
-  info->virtual_size = (guint64) json_object_get_int_member_with_default (object, "virtual-size", 0);
-  info->actual_size = (guint64) json_object_get_int_member_with_default (object, "actual-size", 0);
+  info->virtual_size = (guint64)json_object_get_int_member_with_default (object, "virtual-size", 0);
+  info->actual_size = (guint64)json_object_get_int_member_with_default (object, "actual-size", 0);
   info->backing_file = g_strdup (json_object_get_string_member_with_default (object, "full-backing-filename", backing));
-  info->backing_format = g_strdup (json_object_get_string_member_with_default (object, "backing-filename-format", NULL));
+  info->backing_format
+    = g_strdup (json_object_get_string_member_with_default (object, "backing-filename-format", NULL));
   info->encrypted = json_object_get_boolean_member_with_default (object, "encrypted", FALSE);
   if (specific != NULL)
     {
@@ -271,14 +280,20 @@ check_tag (const char *tag, GError **error)
 {
   if (*tag != '\0' && !is_number (tag))
     return TRUE;
-  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT, "'%s' can't be the tag of an internal snapshot", tag);
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT, "'%s' can't be the tag of an internal snapshot",
+               tag);
   return FALSE;
 }
 
 /* Changes aren't cancelled half-way: killing the tool then would leave a half-made table behind. */
 static gboolean
-change (const char *tool, const char *path, const char *option, const char *tag, const char *doing,
-        GCancellable *cancellable, GError **error)
+change (const char *tool,
+        const char *path,
+        const char *option,
+        const char *tag,
+        const char *doing,
+        GCancellable *cancellable,
+        GError **error)
 {
   g_autofree char *image = image_options (path);
   const char *const argv[] = { tool, "snapshot", option, tag, image, NULL };
@@ -294,7 +309,11 @@ change (const char *tool, const char *path, const char *option, const char *tag,
 
 /* Whether the tag is there, as it must or must not be. */
 static gboolean
-check_presence (const char *tool, const char *path, const char *tag, gboolean wanted, GCancellable *cancellable,
+check_presence (const char *tool,
+                const char *path,
+                const char *tag,
+                gboolean wanted,
+                GCancellable *cancellable,
                 GError **error)
 {
   g_autoptr (VsImageInfo) info = NULL;
@@ -309,7 +328,8 @@ check_presence (const char *tool, const char *path, const char *tag, gboolean wa
   if (found == wanted)
     return TRUE;
   if (found)
-    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_ALREADY_EXISTS, "%s has an internal snapshot '%s' already", path, tag);
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_ALREADY_EXISTS, "%s has an internal snapshot '%s' already", path,
+                 tag);
   else
     g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_FOUND, "%s has no internal snapshot '%s'", path, tag);
   return FALSE;
@@ -329,7 +349,10 @@ check_presence (const char *tool, const char *path, const char *tag, gboolean wa
  * Returns: whether it was made
  */
 gboolean
-vs_image_snapshot_create (const char *tool, const char *path, const char *tag, GCancellable *cancellable,
+vs_image_snapshot_create (const char *tool,
+                          const char *path,
+                          const char *tag,
+                          GCancellable *cancellable,
                           GError **error)
 {
   return check_presence (tool, path, tag, FALSE, cancellable, error)
@@ -349,8 +372,7 @@ vs_image_snapshot_create (const char *tool, const char *path, const char *tag, G
  * Returns: whether it was applied
  */
 gboolean
-vs_image_snapshot_apply (const char *tool, const char *path, const char *tag, GCancellable *cancellable,
-                         GError **error)
+vs_image_snapshot_apply (const char *tool, const char *path, const char *tag, GCancellable *cancellable, GError **error)
 {
   return check_presence (tool, path, tag, TRUE, cancellable, error)
          && change (tool, path, "-a", tag, "apply a snapshot of", cancellable, error);
@@ -369,7 +391,10 @@ vs_image_snapshot_apply (const char *tool, const char *path, const char *tag, GC
  * Returns: whether it was removed
  */
 gboolean
-vs_image_snapshot_delete (const char *tool, const char *path, const char *tag, GCancellable *cancellable,
+vs_image_snapshot_delete (const char *tool,
+                          const char *path,
+                          const char *tag,
+                          GCancellable *cancellable,
                           GError **error)
 {
   return check_presence (tool, path, tag, TRUE, cancellable, error)

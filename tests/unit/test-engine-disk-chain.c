@@ -55,7 +55,7 @@ static VsDiskChain *
 probe (Fixture *f, const char *file, const char *format, gboolean readonly, GError **error)
 {
   g_autofree char *path = g_build_filename (f->dir, file, NULL);
-  VsDiskDef disk = { .target = (char *) "vda", .path = path, .format = (char *) format, .readonly = readonly };
+  VsDiskDef disk = { .target = (char *)"vda", .path = path, .format = (char *)format, .readonly = readonly };
 
   return vs_disk_chain_probe (f->tool, &disk, NULL, error);
 }
@@ -120,7 +120,7 @@ test_raw_base (Fixture *f, gconstpointer data)
   run (f, "qemu-img create -q -f qcow2 -F raw -b raw over");
   chain = probe (f, "over", "qcow2", FALSE, &error);
   g_assert_no_error (error);
-  g_assert_cmpstr (((const VsDiskFile *) g_ptr_array_index (chain->files, 1))->format, ==, "raw");
+  g_assert_cmpstr (((const VsDiskFile *)g_ptr_array_index (chain->files, 1))->format, ==, "raw");
 }
 
 static void
@@ -212,7 +212,7 @@ test_strange_kinds (Fixture *f, gconstpointer data)
   int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
   g_snprintf (address.sun_path, sizeof address.sun_path, "%s/socket", f->dir);
-  g_assert_cmpint (bind (fd, (struct sockaddr *) &address, sizeof address), ==, 0);
+  g_assert_cmpint (bind (fd, (struct sockaddr *)&address, sizeof address), ==, 0);
   run (f, "mkdir folder; mkfifo fifo; ln -s /dev/zero zero");
   refuse (f, "folder", "raw", VMSNAP_ERROR_INVALID_ARGUMENT, "a directory");
   refuse (f, "fifo", "raw", VMSNAP_ERROR_INVALID_ARGUMENT, "a pipe");

@@ -30,10 +30,10 @@ run (const char *first, ...)
 
   va_start (ap, first);
   for (const char *arg = first; arg != NULL; arg = va_arg (ap, const char *))
-    g_ptr_array_add (argv, (gpointer) arg);
+    g_ptr_array_add (argv, (gpointer)arg);
   va_end (ap);
   g_ptr_array_add (argv, NULL);
-  vs_process_run ((const char *const *) argv->pdata, 65536, 60 * G_USEC_PER_SEC, NULL, &output, &errors, &error);
+  vs_process_run ((const char *const *)argv->pdata, 65536, 60 * G_USEC_PER_SEC, NULL, &output, &errors, &error);
   g_assert_no_error (error);
 }
 
@@ -183,8 +183,8 @@ test_apply (Fixture *f, gconstpointer data)
   write_pattern (f, "0x22");
   g_assert_true (vs_image_snapshot_apply (f->tool, f->image, "then", NULL, &error));
   g_assert_no_error (error);
-  run ("sh", "-c", "qemu-io -f qcow2 -c 'read -P 0x11 0 1M' \"$1\" | grep -c 'verification failed' | grep -qx 0",
-       "sh", f->image, NULL);
+  run ("sh", "-c", "qemu-io -f qcow2 -c 'read -P 0x11 0 1M' \"$1\" | grep -c 'verification failed' | grep -qx 0", "sh",
+       f->image, NULL);
 }
 
 static void

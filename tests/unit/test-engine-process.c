@@ -117,8 +117,7 @@ test_no_privileges_no_terminal (Fixture *f, gconstpointer data)
   g_autoptr (VsProcess) process
     = spawn (f, "grep NoNewPrivs /proc/self/status; readlink /proc/$$/fd/0; cut -d' ' -f6 /proc/$$/stat");
   g_autofree char *words = NULL;
-  g_autofree char *expected
-    = g_strdup_printf ("NoNewPrivs:\t1; /dev/null; %d", (int) vs_process_get_pid (process));
+  g_autofree char *expected = g_strdup_printf ("NoNewPrivs:\t1; /dev/null; %d", (int)vs_process_get_pid (process));
 
   wait_for_end (process);
   words = vs_process_get_last_words (process);

@@ -1,0 +1,531 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * One running QEMU: begun, or found again after the service was away; its process, its monitor, its runtime directory.
+ * What waits is for workers; the signal `exited` comes in the main context, and everything may be asked in any thread,
+ * for nothing but the end changes.
+ */
+#include "vs-guest.h"
+
+#include "vmsnap-error.h"
+#include "vs-guest-private.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DEFAULT_TIMEOUT (30 * G_USEC_PER_SEC)
+
+/* A QEMU that is found again may be saving a snapshot, during which it answers nobody. */
+#define FIND_TIMEOUT (60 * G_USEC_PER_SEC)
+
+/* Between the monitor's end and the process's end lies its tidying up. */
+#define DEATH_TIMEOUT (2 * G_USEC_PER_SEC)
+
+struct _VsGuest
+{
+  GObject parent_instance;
+
+  char *uuid;
+  char *name;
+  char *directory;
+  VsProcess *process;
+  QmpClient *client;
+  GSource *end_source;
+};
+
+G_DEFINE_FINAL_TYPE (VsGuest, vs_guest, G_TYPE_OBJECT)
+
+static guint exited_signal;
+
+static void
+vs_guest_dispose (GObject *object)
+{
+  VsGuest *self = VS_GUEST (object);
+
+  if (self->end_source != NULL)
+    g_source_destroy (self->end_source);
+  g_clear_pointer (&self->end_source, g_source_unref);
+  g_clear_object (&self->client);
+  G_OBJECT_CLASS (vs_guest_parent_class)->dispose (object);
+}
+
+static void
+vs_guest_finalize (GObject *object)
+{
+  VsGuest *self = VS_GUEST (object);
+
+  g_clear_pointer (&self->process, vs_process_unref);
+  g_free (self->uuid);
+  g_free (self->name);
+  g_free (self->directory);
+  G_OBJECT_CLASS (vs_guest_parent_class)->finalize (object);
+}
+
+static void
+vs_guest_class_init (VsGuestClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+
+  object_class->dispose = vs_guest_dispose;
+  object_class->finalize = vs_guest_finalize;
+
+  /**
+   * VsGuest::exited:
+   * @guest: the guest
+   *
+   * The process has ended, however: see vs_guest_describe_end(). Once, in the main context.
+   */
+  exited_signal = g_signal_new ("exited", VS_TYPE_GUEST, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+}
+
+static void
+vs_guest_init (VsGuest *self)
+{
+}
+
+static void
+free_weak_ref (gpointer data)
+{
+  g_weak_ref_clear (data);
+  g_free (data);
+}
+
+static gboolean
+process_ended (int fd, GIOCondition condition, gpointer data)
+{
+  g_autoptr (VsGuest) self = g_weak_ref_get (data);
+
+  if (self == NULL)
+    return G_SOURCE_REMOVE;
+  if (!vs_process_has_ended (self->process))
+    return G_SOURCE_CONTINUE;
+  g_signal_emit (self, exited_signal, 0);
+  return G_SOURCE_REMOVE;
+}
+
+static VsGuest *
+guest_new (const char *directory, const char *uuid, const char *name, VsProcess *process)
+{
+  VsGuest *self = g_object_new (VS_TYPE_GUEST, NULL);
+  GWeakRef *weak = g_new0 (GWeakRef, 1);
+
+  self->directory = g_strdup (directory);
+  self->uuid = g_strdup (uuid);
+  self->name = g_strdup (name);
+  self->process = vs_process_ref (process);
+  g_weak_ref_init (weak, self);
+  self->end_source = g_unix_fd_source_new (vs_process_get_pidfd (process), G_IO_IN);
+  g_source_set_callback (self->end_source, G_SOURCE_FUNC (process_ended), weak, free_weak_ref);
+  return self;
+}
+
+/* From here on its end is told. */
+static void
+watch_end (VsGuest *self)
+{
+  g_source_attach (self->end_source, g_main_context_default ());
+}
+
+/**
+ * vs_guest_directory:
+ * @runtime_directory: the service's runtime directory
+ * @uuid: a domain's uuid
+ *
+ * Returns: (transfer full): where the sockets and records of the domain's guest are, `<runtime>/guests/<uuid>`
+ */
+char *
+vs_guest_directory (const char *runtime_directory, const char *uuid)
+{
+  g_autofree char *absolute = g_canonicalize_filename (runtime_directory, NULL);
+
+  return g_build_filename (absolute, "guests", uuid, NULL);
+}
+
+/**
+ * vs_guest_prepare_directory:
+ * @runtime_directory: the service's runtime directory
+ * @uuid: a domain's uuid
+ * @error: %VMSNAP_ERROR_IO, %VMSNAP_ERROR_NO_SPACE
+ *
+ * Makes the directory of vs_guest_directory(), for the service's user alone. vs_guest_spawn() does it itself; this is
+ * for what has to be there before.
+ *
+ * Returns: (transfer full): the directory
+ */
+char *
+vs_guest_prepare_directory (const char *runtime_directory, const char *uuid, GError **error)
+{
+  g_autofree char *directory = vs_guest_directory (runtime_directory, uuid);
+
+  if (g_mkdir_with_parents (directory, 0700) == 0)
+    return g_steal_pointer (&directory);
+  g_set_error (error, VMSNAP_ERROR, errno == ENOSPC ? VMSNAP_ERROR_NO_SPACE : VMSNAP_ERROR_IO, "Can't make %s: %s",
+               directory, g_strerror (errno));
+  return NULL;
+}
+
+static void
+clean_directory (const char *directory)
+{
+  g_autoptr (GDir) dir = g_dir_open (directory, 0, NULL);
+  const char *file;
+
+  while (dir != NULL && (file = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *path = NULL;
+
+      if (!g_str_has_suffix (file, ".sock") && !g_str_equal (file, VS_GUEST_PIDFILE)
+          && !g_str_equal (file, VS_GUEST_RECORD))
+        continue;
+      path = g_build_filename (directory, file, NULL);
+      g_unlink (path);
+    }
+  g_rmdir (directory);
+}
+
+/* The monitor's end as the end of the process, with its last words, when that is what it was. */
+static void
+explain_failure (VsGuest *self, const char *program, GError *failure, GError **error)
+{
+  g_autofree char *words = NULL;
+  g_autofree char *end = NULL;
+
+  if (g_error_matches (failure, VMSNAP_ERROR, VMSNAP_ERROR_HYPERVISOR_GONE))
+    vs_process_wait (self->process, DEATH_TIMEOUT, NULL, NULL);
+  words = vs_process_get_last_words (self->process);
+  if (vs_process_has_ended (self->process))
+    {
+      end = vs_process_describe_end (self->process);
+      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_HYPERVISOR, "%s, started for domain %s, %s%s%s", program,
+                   self->name, end, *words != '\0' ? ": " : " and said nothing", words);
+    }
+  else
+    g_set_error (error, VMSNAP_ERROR,
+                 failure->code == VMSNAP_ERROR_HYPERVISOR_GONE ? VMSNAP_ERROR_HYPERVISOR : failure->code,
+                 "%s, started for domain %s, can't be used: %s%s%s", program, self->name, failure->message,
+                 *words != '\0' ? "; it said: " : "", words);
+}
+
+/* A wrapper that doesn't `exec` leaves QEMU as somebody else's child, whom our signals would never reach. */
+static gboolean
+check_is_qemu (VsGuest *self, const char *program, GError **error)
+{
+  g_autofree char *path = g_build_filename (self->directory, VS_GUEST_PIDFILE, NULL);
+  g_autofree char *text = NULL;
+  gint64 pid;
+
+  if (g_file_get_contents (path, &text, NULL, NULL)
+      && g_ascii_string_to_signed (g_strstrip (text), 10, 1, G_MAXINT32, &pid, NULL)
+      && pid == vs_process_get_pid (self->process))
+    return TRUE;
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_HYPERVISOR,
+               "%s runs QEMU as another process than itself. If it is a script, let it end in: exec qemu… \"$@\"",
+               program);
+  return FALSE;
+}
+
+/* As long as its leader isn't reaped, the group's number is its own: all that was begun with it goes. */
+static void
+abandon (VsGuest *self)
+{
+  if (!vs_process_has_ended (self->process))
+    kill (-vs_process_get_pid (self->process), SIGKILL);
+  vs_process_end (self->process, VS_PROCESS_END_KILL, 0, NULL, NULL);
+  vs_guest_cleanup (self);
+}
+
+static VsProcess *
+spawn_process (const VsGuestSpec *spec, const char *directory, int listener, GError **error)
+{
+  g_autofree char *log_name = g_strconcat (spec->uuid, ".log", NULL);
+  g_autofree char *log_path = g_build_filename (spec->log_directory, log_name, NULL);
+  g_autofree VsProcessFd *fds = g_new (VsProcessFd, spec->n_fds + 1);
+  const VsProcessSpec process_spec = {
+    .argv = spec->argv,
+    .environment = spec->environment,
+    .log_path = log_path,
+    .directory = directory,
+    .fds = fds,
+    .n_fds = spec->n_fds + 1,
+  };
+
+  fds[0] = (VsProcessFd){ listener, VS_GUEST_MONITOR_FD };
+  for (gsize i = 0; i < spec->n_fds; i++)
+    fds[i + 1] = spec->fds[i];
+  return vs_process_spawn (&process_spec, error);
+}
+
+/* Listens and connects before there is anybody to accept: so nothing has to be waited for but QEMU's greeting, and the
+ * death of QEMU, who then is the only one to hold the listening end, is noticed as the end of the connection. */
+static VsProcess *
+spawn_with_monitor (const VsGuestSpec *spec, const char *directory, int *monitor, GError **error)
+{
+  VsProcess *process;
+  int listener = vs_guest_socket_listen (directory, VS_GUEST_MONITOR_SOCKET, error);
+
+  if (listener < 0)
+    return NULL;
+  *monitor = vs_guest_socket_connect (directory, VS_GUEST_MONITOR_SOCKET, error);
+  process = *monitor >= 0 ? spawn_process (spec, directory, listener, error) : NULL;
+  close (listener);
+  if (process != NULL)
+    return process;
+  if (*monitor >= 0)
+    close (*monitor);
+  clean_directory (directory);
+  return NULL;
+}
+
+static gboolean
+make_usable (VsGuest *self, const VsGuestSpec *spec, int monitor, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (GError) failure = NULL;
+  gint64 timeout = spec->timeout > 0 ? spec->timeout : DEFAULT_TIMEOUT;
+  gboolean recorded = vs_guest_record (self, error);
+
+  /* Also when it couldn't be recorded, for the client takes the socket over. */
+  self->client = qmp_client_new_for_fd (monitor, spec->name, timeout, cancellable, &failure);
+  if (!recorded)
+    return FALSE;
+  if (self->client != NULL)
+    return check_is_qemu (self, spec->argv[0], error);
+  if (g_error_matches (failure, VMSNAP_ERROR, VMSNAP_ERROR_CANCELLED))
+    g_propagate_error (error, g_steal_pointer (&failure));
+  else
+    explain_failure (self, spec->argv[0], failure, error);
+  return FALSE;
+}
+
+/**
+ * vs_guest_spawn:
+ * @spec: what to run
+ * @cancellable: (nullable): to give up; the process is then ended
+ * @error: %VMSNAP_ERROR_NOT_FOUND when there is no emulator, %VMSNAP_ERROR_HYPERVISOR with its last words when it ends,
+ *   %VMSNAP_ERROR_TIMEOUT when its monitor doesn't answer, %VMSNAP_ERROR_INVALID_STATE when the domain has a guest
+ *
+ * Starts a QEMU, which outlives the service, records it, and connects to its monitor. On failure nothing is left of it
+ * but its log.
+ *
+ * Returns: (transfer full): the guest
+ */
+VsGuest *
+vs_guest_spawn (const VsGuestSpec *spec, GCancellable *cancellable, GError **error)
+{
+  g_autofree char *directory = vs_guest_prepare_directory (spec->runtime_directory, spec->uuid, error);
+  g_autoptr (VsProcess) process = NULL;
+  g_autoptr (VsGuest) self = NULL;
+  int monitor = -1;
+
+  if (directory == NULL)
+    return NULL;
+  process = spawn_with_monitor (spec, directory, &monitor, error);
+  if (process == NULL)
+    return NULL;
+  self = guest_new (directory, spec->uuid, spec->name, process);
+  if (!make_usable (self, spec, monitor, cancellable, error))
+    {
+      abandon (self);
+      return NULL;
+    }
+  watch_end (self);
+  return g_steal_pointer (&self);
+}
+
+/**
+ * vs_guest_find:
+ * @runtime_directory: the service's runtime directory
+ * @log_directory: where `<uuid>.log` is
+ * @uuid: a domain's uuid
+ * @name: its name, for messages
+ * @cancellable: (nullable): to give up
+ * @error: when there is a QEMU, but it can't be used: %VMSNAP_ERROR_TIMEOUT when its monitor doesn't answer,
+ *   %VMSNAP_ERROR_HYPERVISOR_GONE
+ *
+ * Finds the QEMU that an earlier life of the service started: by what it recorded, or, had it no time for that, by
+ * looking at all processes of our user for the one that was started with exactly this domain's pidfile.
+ *
+ * Returns: (transfer full) (nullable): the guest; %NULL without an error when none runs
+ */
+VsGuest *
+vs_guest_find (const char *runtime_directory,
+               const char *log_directory,
+               const char *uuid,
+               const char *name,
+               GCancellable *cancellable,
+               GError **error)
+{
+  g_autofree char *directory = vs_guest_directory (runtime_directory, uuid);
+  g_autofree char *log_name = g_strconcat (uuid, ".log", NULL);
+  g_autofree char *log_path = g_build_filename (log_directory, log_name, NULL);
+  g_autoptr (VsProcess) process = NULL;
+  g_autoptr (VsGuest) self = NULL;
+  g_autoptr (GError) local = NULL;
+  int monitor;
+
+  process = vs_guest_find_process (directory, &local);
+  if (process == NULL)
+    {
+      if (local != NULL)
+        g_propagate_error (error, g_steal_pointer (&local));
+      return NULL;
+    }
+  vs_process_set_log (process, log_path);
+  self = guest_new (directory, uuid, name, process);
+  monitor = vs_guest_socket_connect (directory, VS_GUEST_MONITOR_SOCKET, &local);
+  if (monitor >= 0)
+    self->client = qmp_client_new_for_fd (monitor, name, FIND_TIMEOUT, cancellable, &local);
+  /* It may end while we look at it: then there is none. */
+  if (self->client == NULL && vs_process_has_ended (process))
+    return NULL;
+  if (self->client == NULL || !vs_guest_record (self, &local))
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return NULL;
+    }
+  watch_end (self);
+  return g_steal_pointer (&self);
+}
+
+/**
+ * vs_guest_record:
+ * @guest: a guest
+ * @error: %VMSNAP_ERROR_IO, %VMSNAP_ERROR_NO_SPACE
+ *
+ * Writes down, durably, by what vs_guest_find() will know it. vs_guest_spawn() and vs_guest_find() have done it.
+ *
+ * Returns: whether it is written
+ */
+gboolean
+vs_guest_record (VsGuest *guest, GError **error)
+{
+  return vs_guest_record_write (guest->directory, guest->uuid, guest->name, guest->process, error);
+}
+
+/**
+ * vs_guest_connect_socket:
+ * @guest: a guest
+ * @name: the file name of a socket in its directory, %VS_GUEST_AGENT_SOCKET
+ * @error: %VMSNAP_ERROR_NOT_FOUND, %VMSNAP_ERROR_IO
+ *
+ * Connects to a socket on which QEMU listens, however long its path is. Doesn't wait.
+ *
+ * Returns: a descriptor to close, or -1
+ */
+int
+vs_guest_connect_socket (VsGuest *guest, const char *name, GError **error)
+{
+  return vs_guest_socket_connect (guest->directory, name, error);
+}
+
+/**
+ * vs_guest_get_client:
+ * @guest: a guest
+ *
+ * Returns: (transfer none): its monitor, which may be closed by now
+ */
+QmpClient *
+vs_guest_get_client (VsGuest *guest)
+{
+  return guest->client;
+}
+
+/**
+ * vs_guest_get_process:
+ * @guest: a guest
+ *
+ * Returns: (transfer none): its process
+ */
+VsProcess *
+vs_guest_get_process (VsGuest *guest)
+{
+  return guest->process;
+}
+
+/**
+ * vs_guest_get_uuid:
+ * @guest: a guest
+ *
+ * Returns: (transfer none): its domain's uuid
+ */
+const char *
+vs_guest_get_uuid (VsGuest *guest)
+{
+  return guest->uuid;
+}
+
+/**
+ * vs_guest_get_directory:
+ * @guest: a guest
+ *
+ * Returns: (transfer none): its runtime directory
+ */
+const char *
+vs_guest_get_directory (VsGuest *guest)
+{
+  return guest->directory;
+}
+
+/**
+ * vs_guest_has_exited:
+ * @guest: a guest
+ *
+ * Returns: whether its process has ended; may be %TRUE before `exited` is emitted
+ */
+gboolean
+vs_guest_has_exited (VsGuest *guest)
+{
+  return vs_process_has_ended (guest->process);
+}
+
+/**
+ * vs_guest_describe_end:
+ * @guest: a guest that has exited
+ *
+ * Returns: (transfer full): how it ended, with its last words when it didn't end well: "was killed by signal 9
+ * (Killed)"
+ */
+char *
+vs_guest_describe_end (VsGuest *guest)
+{
+  g_autofree char *end = vs_process_describe_end (guest->process);
+  g_autofree char *words = vs_process_get_last_words (guest->process);
+
+  if (g_str_equal (end, "exited with status 0") || *words == '\0')
+    return g_steal_pointer (&end);
+  return g_strconcat (end, ": ", words, NULL);
+}
+
+/**
+ * vs_guest_end:
+ * @guest: a guest
+ * @how: asked, or killed at once
+ * @timeout: for how long, in microseconds, it may take when asked; then it is killed
+ * @cancellable: (nullable): ends the waiting
+ * @error: as vs_process_end()
+ *
+ * Ends the process, whatever the guest inside thinks of it, and waits for the end. Its disks are flushed when it is
+ * asked, not when it is killed.
+ *
+ * Returns: whether it has ended
+ */
+gboolean
+vs_guest_end (VsGuest *guest, VsProcessEnd how, gint64 timeout, GCancellable *cancellable, GError **error)
+{
+  return vs_process_end (guest->process, how, timeout, cancellable, error);
+}
+
+/**
+ * vs_guest_cleanup:
+ * @guest: a guest that has exited
+ *
+ * Removes its sockets, pidfile and record, and its directory when nothing else is in it.
+ */
+void
+vs_guest_cleanup (VsGuest *guest)
+{
+  clean_directory (guest->directory);
+}
