@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Commands that tell about snapshots. Lives in the main thread.
+ */
+#include "commands.h"
+
+#include "format.h"
+#include "output.h"
+#include "tree.h"
+
+static void
+add_snapshot (CtlTable *table, VmSnapSnapshot *snapshot)
+{
+  g_autoptr (VmSnapSnapshot) parent = vmsnap_snapshot_get_parent (snapshot);
+
+  ctl_table_add (table, vmsnap_snapshot_is_current (snapshot) ? "*" : "");
+  ctl_table_add (table, vmsnap_snapshot_get_name (snapshot));
+  ctl_table_take (table, ctl_format_time (vmsnap_snapshot_get_creation_time (snapshot)));
+  ctl_table_add (table, vmsnap_enum_to_nick (VMSNAP_TYPE_SNAPSHOT_STATE, vmsnap_snapshot_get_state (snapshot)));
+  ctl_table_add (table, vmsnap_enum_to_nick (VMSNAP_TYPE_LOCATION, vmsnap_snapshot_get_location (snapshot)));
+  ctl_table_take (table, ctl_format_size (vmsnap_snapshot_get_size (snapshot)));
+  ctl_table_add (table, parent != NULL ? vmsnap_snapshot_get_name (parent) : "-");
+}
+
+static void
+print_snapshots (GList *snapshots)
+{
+  g_autoptr (CtlTable) table = ctl_table_new ("", "NAME", "TIME", "STATE", "LOCATION", "SIZE", "PARENT", NULL);
+
+  for (GList *l = snapshots; l != NULL; l = l->next)
+    add_snapshot (table, l->data);
+  ctl_table_print (table);
+}
+
+/* The filters of `snapshot list`, named as on the bus. */
+static const char *const filters[]
+  = { "roots", "leaves", "no-leaves", "internal", "external", "disk-only", "active", "inactive" };
+
+typedef struct
+{
+  gboolean chosen[G_N_ELEMENTS (filters)];
+  gboolean names;
+  char *below;
+} Filter;
+
+static gboolean
+parse_list (Ctl *ctl, Filter *filter, int *argc, char ***argv)
+{
+  gboolean *chosen = filter->chosen;
+  const GOptionEntry entries[] = {
+    { filters[0], 0, 0, G_OPTION_ARG_NONE, &chosen[0], "Only those without a parent", NULL },
+    { filters[1], 0, 0, G_OPTION_ARG_NONE, &chosen[1], "Only those without children", NULL },
+    { filters[2], 0, 0, G_OPTION_ARG_NONE, &chosen[2], "Only those with children", NULL },
+    { filters[3], 0, 0, G_OPTION_ARG_NONE, &chosen[3], "Those inside the disks' files", NULL },
+    { filters[4], 0, 0, G_OPTION_ARG_NONE, &chosen[4], "Those in files of their own", NULL },
+    { filters[5], 0, 0, G_OPTION_ARG_NONE, &chosen[5], "Those without memory, of a running domain", NULL },
+    { filters[6], 0, 0, G_OPTION_ARG_NONE, &chosen[6], "Those of a running or paused guest", NULL },
+    { filters[7], 0, 0, G_OPTION_ARG_NONE, &chosen[7], "Those of a domain that was shut off", NULL },
+    { "descendants-of", 0, 0, G_OPTION_ARG_STRING, &filter->below, "Only those below this one", "NAME" },
+    { "names", 0, 0, G_OPTION_ARG_NONE, &filter->names, "Only the names, one a line", NULL },
+    G_OPTION_ENTRY_NULL,
+  };
+
+  return ctl_parse (ctl, entries, argc, argv, 1, 1);
+}
+
+static gboolean
+collect (Filter *filter, VmSnapDomain *domain, GVariantDict *options, GError **error)
+{
+  g_autoptr (VmSnapSnapshot) below = NULL;
+
+  for (guint i = 0; i < G_N_ELEMENTS (filters); i++)
+    ctl_option_flag (options, filters[i], filter->chosen[i]);
+  if (filter->below == NULL)
+    return TRUE;
+  below = vmsnap_domain_get_snapshot_sync (domain, filter->below, NULL, error);
+  if (below != NULL)
+    g_variant_dict_insert (options, "descendants-of", "o", g_dbus_proxy_get_object_path (G_DBUS_PROXY (below)));
+  return below != NULL;
+}
+
+CtlExit
+ctl_command_snapshot_list (Ctl *ctl, int argc, char **argv)
+{
+  g_auto (GVariantDict) options = G_VARIANT_DICT_INIT (NULL);
+  g_autoptr (VmSnapDomain) domain = NULL;
+  g_autolist (VmSnapSnapshot) snapshots = NULL;
+  g_autofree char *below = NULL;
+  GError *error = NULL;
+  Filter filter = { 0 };
+
+  if (!parse_list (ctl, &filter, &argc, &argv))
+    return CTL_USAGE;
+  below = filter.below;
+  domain = ctl_find_domain (ctl, argv[1], &error);
+  if (domain == NULL || !collect (&filter, domain, &options, &error))
+    return ctl_fail (error);
+  snapshots = vmsnap_domain_list_snapshots_sync (domain, g_variant_dict_end (&options), NULL, &error);
+  if (error != NULL)
+    return ctl_fail (error);
+  if (ctl->json)
+    ctl_json_print (ctl_json_for_list (snapshots));
+  else if (!filter.names)
+    print_snapshots (snapshots);
+  for (GList *l = filter.names && !ctl->json ? snapshots : NULL; l != NULL; l = l->next)
+    ctl_done (ctl, "%s", vmsnap_snapshot_get_name (l->data));
+  return CTL_OK;
+}
+
+static char *
+tree_label (VmSnapSnapshot *snapshot)
+{
+  g_autofree char *time = ctl_format_time (vmsnap_snapshot_get_creation_time (snapshot));
+  const char *state = vmsnap_enum_to_nick (VMSNAP_TYPE_SNAPSHOT_STATE, vmsnap_snapshot_get_state (snapshot));
+  g_autofree char *name = ctl_format_plain (vmsnap_snapshot_get_name (snapshot), FALSE);
+
+  return g_strdup_printf ("%s  (%s, %s)%s", name, state, time,
+                          vmsnap_snapshot_is_current (snapshot) ? "  <- current" : "");
+}
+
+static void
+print_tree (GList *snapshots)
+{
+  g_autoptr (GArray) nodes = g_array_new (FALSE, FALSE, sizeof (CtlTreeNode));
+  g_autoptr (GPtrArray) labels = g_ptr_array_new_with_free_func (g_free);
+  g_autofree char *text = NULL;
+
+  for (GList *l = snapshots; l != NULL; l = l->next)
+    {
+      char *label = tree_label (l->data);
+      CtlTreeNode node = {
+        .id = g_dbus_proxy_get_object_path (l->data),
+        .parent = vm_snap_dbus_snapshot_get_parent (l->data),
+        .label = label,
+      };
+
+      g_ptr_array_add (labels, label);
+      g_array_append_val (nodes, node);
+    }
+  text = ctl_tree_draw ((CtlTreeNode *)nodes->data, nodes->len, g_get_charset (NULL));
+  g_print ("%s", text);
+}
+
+/* As print_tree(), for programs: each snapshot holds its children. */
+static JsonArray *
+json_tree (GList *snapshots, const char *parent)
+{
+  JsonArray *array = json_array_new ();
+
+  for (GList *l = snapshots; l != NULL; l = l->next)
+    if (g_strcmp0 (vm_snap_dbus_snapshot_get_parent (l->data), parent) == 0)
+      {
+        JsonObject *object = ctl_json_for_proxy (l->data);
+
+        json_object_set_array_member (object, "children", json_tree (l->next, g_dbus_proxy_get_object_path (l->data)));
+        json_array_add_object_element (array, object);
+      }
+  return array;
+}
+
+CtlExit
+ctl_command_snapshot_tree (Ctl *ctl, int argc, char **argv)
+{
+  g_autoptr (VmSnapDomain) domain = NULL;
+  g_autolist (VmSnapSnapshot) snapshots = NULL;
+  GError *error = NULL;
+  JsonNode *node;
+
+  if (!ctl_parse (ctl, NULL, &argc, &argv, 1, 1))
+    return CTL_USAGE;
+  domain = ctl_find_domain (ctl, argv[1], &error);
+  if (domain == NULL)
+    return ctl_fail (error);
+  snapshots = vmsnap_domain_get_snapshots (domain);
+  if (ctl->json)
+    {
+      node = json_node_new (JSON_NODE_ARRAY);
+      json_node_take_array (node, json_tree (snapshots, "/"));
+      ctl_json_print (node);
+    }
+  else
+    print_tree (snapshots);
+  return CTL_OK;
+}
+
+static void
+add_fact (CtlTable *table, const char *title, char *value)
+{
+  ctl_table_add (table, title);
+  ctl_table_take (table, value);
+}
+
+static void
+add_disks (CtlTable *table, VmSnapSnapshot *snapshot)
+{
+  g_autoptr (GVariant) disks = g_dbus_proxy_get_cached_property (G_DBUS_PROXY (snapshot), "Disks");
+
+  for (gsize i = 0; disks != NULL && i < g_variant_n_children (disks); i++)
+    {
+      g_autoptr (GVariant) disk = g_variant_get_child_value (disks, i);
+      const char *target = "";
+      const char *where = "";
+      const char *path = "";
+      const char *format = "";
+
+      g_variant_lookup (disk, "target", "&s", &target);
+      g_variant_lookup (disk, "snapshot", "&s", &where);
+      g_variant_lookup (disk, "path", "&s", &path);
+      g_variant_lookup (disk, "format", "&s", &format);
+      add_fact (table, i == 0 ? "Disks:" : "", g_strdup_printf ("%s  %s  %s (%s)", target, where, path, format));
+    }
+}
+
+static void
+print_snapshot (VmSnapSnapshot *snapshot)
+{
+  g_autoptr (CtlTable) table = ctl_table_new ("Name:", vmsnap_snapshot_get_name (snapshot), NULL);
+  g_autoptr (VmSnapDomain) domain = vmsnap_snapshot_get_domain (snapshot);
+  g_autoptr (VmSnapSnapshot) parent = vmsnap_snapshot_get_parent (snapshot);
+
+  add_fact (table, "Description:", g_strdup (vmsnap_snapshot_get_description (snapshot)));
+  add_fact (table, "Domain:", g_strdup (domain != NULL ? vmsnap_domain_get_name (domain) : "-"));
+  add_fact (table, "Parent:", g_strdup (parent != NULL ? vmsnap_snapshot_get_name (parent) : "-"));
+  add_fact (table, "Time:", ctl_format_time (vmsnap_snapshot_get_creation_time (snapshot)));
+  add_fact (table, "State:",
+            g_strdup (vmsnap_enum_to_nick (VMSNAP_TYPE_SNAPSHOT_STATE, vmsnap_snapshot_get_state (snapshot))));
+  add_fact (table, "Location:",
+            g_strdup (vmsnap_enum_to_nick (VMSNAP_TYPE_LOCATION, vmsnap_snapshot_get_location (snapshot))));
+  add_fact (table,
+            "Memory:", g_strdup (vmsnap_enum_to_nick (VMSNAP_TYPE_LOCATION, vmsnap_snapshot_get_memory (snapshot))));
+  add_fact (table, "Size:", ctl_format_size (vmsnap_snapshot_get_size (snapshot)));
+  add_fact (table, "Downtime:", ctl_format_duration (vmsnap_snapshot_get_downtime (snapshot)));
+  add_fact (table, "Current:", g_strdup (vmsnap_snapshot_is_current (snapshot) ? "yes" : "no"));
+  add_disks (table, snapshot);
+  ctl_table_print (table);
+}
+
+CtlExit
+ctl_command_snapshot_show (Ctl *ctl, int argc, char **argv)
+{
+  g_autoptr (VmSnapSnapshot) snapshot = NULL;
+  g_autofree char *text = NULL;
+  GError *error = NULL;
+  gboolean xml = FALSE;
+  const GOptionEntry entries[] = {
+    { "xml", 0, 0, G_OPTION_ARG_NONE, &xml, "Write it as domainsnapshot XML", NULL },
+    G_OPTION_ENTRY_NULL,
+  };
+
+  if (!ctl_parse (ctl, entries, &argc, &argv, 2, 2))
+    return CTL_USAGE;
+  snapshot = ctl_find_snapshot (ctl, argv[1], argv[2], &error);
+  if (snapshot != NULL && xml)
+    text = vmsnap_snapshot_get_xml_sync (snapshot, NULL, NULL, &error);
+  if (snapshot == NULL || error != NULL)
+    return ctl_fail (error);
+  if (xml)
+    ctl_print_xml (text, ctl->json);
+  else if (ctl->json)
+    ctl_json_print_proxy (snapshot);
+  else
+    print_snapshot (snapshot);
+  return CTL_OK;
+}
