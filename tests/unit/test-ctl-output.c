@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Tables, trees and progress of the command line.
+ */
+#include "format.h"
+#include "output.h"
+#include "progress.h"
+#include "tree.h"
+
+#include <string.h>
+
+static void
+test_table_aligns (void)
+{
+  g_autoptr (CtlTable) table = ctl_table_new ("NAME", "STATE", "X", NULL);
+  g_autofree char *text = NULL;
+
+  ctl_table_add (table, "日本");
+  ctl_table_take (table, g_strdup ("running"));
+  ctl_table_add (table, "1");
+  ctl_table_add (table, "a\nb");
+  ctl_table_add (table, NULL);
+  ctl_table_add (table, "");
+  text = ctl_table_to_text (table);
+  g_assert_cmpstr (text, ==,
+                   "NAME      STATE    X\n"
+                   "日本      running  1\n"
+                   "a\\u000ab\n");
+}
+
+static void
+test_tree_draws_branches (void)
+{
+  const CtlTreeNode nodes[] = {
+    { "a", NULL, "A" }, { "b", "a", "B" }, { "c", "a", "C" },
+    { "d", "b", "D" },  { "e", "b", "E" }, { "f", "gone", "F" },
+  };
+  g_autofree char *unicode = ctl_tree_draw (nodes, G_N_ELEMENTS (nodes), TRUE);
+  g_autofree char *ascii = ctl_tree_draw (nodes, G_N_ELEMENTS (nodes), FALSE);
+
+  g_assert_cmpstr (unicode, ==, "A\n├─ B\n│  ├─ D\n│  └─ E\n└─ C\nF\n");
+  g_assert_cmpstr (ascii, ==, "A\n|- B\n|  |- D\n|  `- E\n`- C\nF\n");
+}
+
+static void
+test_tree_of_nothing (void)
+{
+  g_autofree char *text = ctl_tree_draw (NULL, 0, TRUE);
+
+  g_assert_cmpstr (text, ==, "");
+}
+
+static void
+test_tree_ends_on_a_circle (void)
+{
+  const CtlTreeNode nodes[] = { { "r", NULL, "R" }, { "a", "b", "A" }, { "b", "a", "B" } };
+  g_autofree char *text = ctl_tree_draw (nodes, G_N_ELEMENTS (nodes), FALSE);
+
+  g_assert_cmpstr (text, ==, "R\n");
+}
+
+static void
+test_progress_shows_all (void)
+{
+  const CtlMoment moment = { "Writing memory", 0.5, 512 * 1024, 1024 * 1024, 4 * G_USEC_PER_SEC };
+  g_autofree char *bar = ctl_progress_format_bar (&moment, 200);
+  g_autofree char *line = ctl_progress_format_line (&moment);
+
+  g_assert_cmpstr (bar, ==,
+                   "Writing memory               [###########...........]  50 %  512.0 KiB / 1.0 MiB  ETA 0:04");
+  g_assert_cmpstr (line, ==, "Writing memory: 50 %  512.0 KiB / 1.0 MiB");
+}
+
+static void
+test_progress_without_sizes (void)
+{
+  const CtlMoment unknown = { "Recording", 0, 0, 0, 0 };
+  const CtlMoment endless = { "Recording", 0, 2048, 0, 0 };
+  g_autofree char *nothing = ctl_progress_format_line (&unknown);
+  g_autofree char *some = ctl_progress_format_line (&endless);
+
+  g_assert_cmpstr (nothing, ==, "Recording: 0 %");
+  g_assert_cmpstr (some, ==, "Recording: 0 %  2.0 KiB");
+}
+
+static void
+test_progress_stays_in_its_line (void)
+{
+  const CtlMoment moment = { "A phase with a long name,\nand more of it\033[2J", 0.5, 1, 2, 0 };
+
+  for (guint columns = 0; columns < 100; columns++)
+    {
+      g_autofree char *bar = ctl_progress_format_bar (&moment, columns);
+
+      g_assert_cmpuint (ctl_text_width (bar), <=, columns);
+      g_assert_null (strpbrk (bar, "\n\r\033"));
+    }
+}
+
+static void
+test_progress_is_not_done_before_its_end (void)
+{
+  const CtlMoment moment = { "Recording", 0.9999, 0, 0, 0 };
+  g_autofree char *line = ctl_progress_format_line (&moment);
+
+  g_assert_cmpstr (line, ==, "Recording: 99 %");
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/ctl/table/columns-are-aligned", test_table_aligns);
+  g_test_add_func ("/ctl/tree/branches-are-drawn", test_tree_draws_branches);
+  g_test_add_func ("/ctl/tree/nothing-is-nothing", test_tree_of_nothing);
+  g_test_add_func ("/ctl/tree/ends-on-a-circle", test_tree_ends_on_a_circle);
+  g_test_add_func ("/ctl/progress/shows-all", test_progress_shows_all);
+  g_test_add_func ("/ctl/progress/without-sizes", test_progress_without_sizes);
+  g_test_add_func ("/ctl/progress/stays-in-its-line", test_progress_stays_in_its_line);
+  g_test_add_func ("/ctl/progress/is-not-done-before-its-end", test_progress_is_not_done_before_its_end);
+  return g_test_run ();
+}
