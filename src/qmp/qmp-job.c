@@ -19,6 +19,7 @@ typedef struct
   gpointer user_data;
   GCancellable *cancellable;
   gboolean cancel_sent;
+  gboolean keep;
 } Wait;
 
 static void
@@ -222,6 +223,8 @@ finish (Wait *wait, GError **error)
     return FALSE;
   if (status == QMP_JOB_ABSENT)
     return absent (wait->job_id, error);
+  if (status == QMP_JOB_SUCCEEDED && wait->keep)
+    return TRUE;
   if (!qmp_job_dismiss (wait->client, wait->job_id, error))
     return FALSE;
   if (status == QMP_JOB_SUCCEEDED)
@@ -243,6 +246,24 @@ wait_for_end (Wait *wait, GError **error)
       tick (wait);
     }
   return finish (wait, error);
+}
+
+static gboolean
+run (Wait *wait, const char *command, JsonObject *arguments, GError **error)
+{
+  g_autoptr (JsonNode) reply = NULL;
+
+  if (!check_cancelled (wait->cancellable, wait->job_id, error))
+    {
+      json_object_unref (arguments);
+      return FALSE;
+    }
+  /* not with the cancellable: then nobody would know whether there is a job to be cancelled */
+  reply = qmp_client_call (wait->client, command, arguments, NULL, error);
+  if (reply == NULL)
+    return FALSE;
+  set_status (wait, "created");
+  return wait_for_end (wait, error);
 }
 
 /**
@@ -278,20 +299,42 @@ qmp_job_run (QmpClient *client,
              GError **error)
 {
   g_auto (Wait) wait = { 0 };
-  g_autoptr (JsonNode) reply = NULL;
 
   wait_init (&wait, client, job_id, func, user_data, cancellable);
-  if (!check_cancelled (cancellable, job_id, error))
-    {
-      json_object_unref (arguments);
-      return FALSE;
-    }
-  /* not with the cancellable: then nobody would know whether there is a job to be cancelled */
-  reply = qmp_client_call (client, command, arguments, NULL, error);
-  if (reply == NULL)
-    return FALSE;
-  set_status (&wait, "created");
-  return wait_for_end (&wait, error);
+  return run (&wait, command, arguments, error);
+}
+
+/**
+ * qmp_job_run_and_keep:
+ * @client: a client
+ * @command: a command that makes a job
+ * @arguments: (transfer full): its arguments
+ * @job_id: the job's id
+ * @func: (nullable) (scope call): called while the job runs
+ * @user_data: for @func
+ * @cancellable: (nullable): cancels the job
+ * @error: return location for a #GError
+ *
+ * As qmp_job_run(), but a job that succeeded isn't dismissed: as long as the caller hasn't written down that it has, it
+ * can be asked for with qmp_job_query().
+ *
+ * Returns: whether the job succeeded, as qmp_job_run()
+ */
+gboolean
+qmp_job_run_and_keep (QmpClient *client,
+                      const char *command,
+                      JsonObject *arguments,
+                      const char *job_id,
+                      QmpJobProgressFunc func,
+                      gpointer user_data,
+                      GCancellable *cancellable,
+                      GError **error)
+{
+  g_auto (Wait) wait = { 0 };
+
+  wait_init (&wait, client, job_id, func, user_data, cancellable);
+  wait.keep = TRUE;
+  return run (&wait, command, arguments, error);
 }
 
 /**
@@ -322,4 +365,24 @@ qmp_job_wait (QmpClient *client,
   if (!ask_status (&wait, error))
     return FALSE;
   return wait_for_end (&wait, error);
+}
+
+/**
+ * qmp_job_wait_and_keep:
+ * @client: a client
+ * @job_id: the id of a job that was made earlier
+ * @error: return location for a #GError
+ *
+ * As qmp_job_wait(), but a job that succeeded isn't dismissed: for a recovery that may itself be cut short.
+ *
+ * Returns: whether the job succeeded, as qmp_job_wait()
+ */
+gboolean
+qmp_job_wait_and_keep (QmpClient *client, const char *job_id, GError **error)
+{
+  g_auto (Wait) wait = { 0 };
+
+  wait_init (&wait, client, job_id, NULL, NULL, NULL);
+  wait.keep = TRUE;
+  return ask_status (&wait, error) && wait_for_end (&wait, error);
 }

@@ -59,7 +59,16 @@ gboolean qmp_job_run (QmpClient *client,
                       gpointer user_data,
                       GCancellable *cancellable,
                       GError **error);
-/* The same for a job that exists already, as after a restart of the service. NOT_FOUND: QEMU has no such job; whether it
+/* The same, but a job that succeeded stays until the caller dismisses it. */
+gboolean qmp_job_run_and_keep (QmpClient *client,
+                               const char *command,
+                               JsonObject *arguments,
+                               const char *job_id,
+                               QmpJobProgressFunc func,
+                               gpointer user_data,
+                               GCancellable *cancellable,
+                               GError **error);
+/* The same as the first for a job that exists already, as after a restart of the service. NOT_FOUND: QEMU has no such job; whether it
  * succeeded or failed must be seen from what it did. */
 gboolean qmp_job_wait (QmpClient *client,
                        const char *job_id,
@@ -67,6 +76,9 @@ gboolean qmp_job_wait (QmpClient *client,
                        gpointer user_data,
                        GCancellable *cancellable,
                        GError **error);
+gboolean qmp_job_wait_and_keep (QmpClient *client,
+                                const char *job_id,
+                                GError **error);
 /* What has become of a job; 'job_error' (optional, transfer full, nullable) is its error, if it FAILED. Doesn't wait. */
 gboolean qmp_job_query (QmpClient *client,
                         const char *job_id,
