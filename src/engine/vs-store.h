@@ -28,8 +28,6 @@ const char *vs_store_get_log_dir (VsStore *self);
 
 char *vs_store_get_domain_dir (VsStore *self,
                                const char *uuid);
-char *vs_store_get_guest_dir (VsStore *self,
-                              const char *uuid);
 
 /* What there is */
 GStrv vs_store_list_domains (VsStore *self);

@@ -23,6 +23,9 @@ typedef struct _VsRun VsRun;
 
 typedef gboolean (*VsStepFunc) (VsRun *run,
                                 GError **error);
+typedef gboolean (*VsMainFunc) (VsRun *run,
+                                gpointer data,
+                                GError **error);
 
 /**
  * VsCommit:
@@ -61,37 +64,58 @@ typedef struct {
 
 /**
  * VsWorkflow:
- * @operation: its name, as the bus and the journal have it
+ * @operation: what it does, as the bus names it
+ * @name: its own name, as the journal has it
  * @check: (nullable): on the main thread, when it is asked for and again when its turn has come: whether the domain's
  *   state allows it. May add facts
  * @steps: what is done
  * @n_steps: how many
+ * @choose: (nullable): instead of steps: on the main thread, when its turn has come and @check was content: which
+ *   workflow does it, as the domain is now
  *
  * One operation: a table of steps, each with its undo.
  */
-typedef struct {
+typedef struct _VsWorkflow VsWorkflow;
+struct _VsWorkflow
+{
   const char *operation;
+  const char *name;
   gboolean (*check) (VsEngine *engine,
                      VsDomain *domain,
                      JsonObject *facts,
                      GError **error);
   const VsStep *steps;
   guint n_steps;
-} VsWorkflow;
+  const VsWorkflow *(*choose) (VsDomain *domain,
+                               JsonObject *facts);
+};
+
+/**
+ * VS_FACT_SNAPSHOT:
+ *
+ * The fact that names the snapshot an operation is about; its job shows it.
+ */
+#define VS_FACT_SNAPSHOT "snapshot"
 
 /* Any thread */
 VsStore *vs_run_get_store (VsRun *self);
 const char *vs_run_get_uuid (VsRun *self);
+guint vs_run_get_number (VsRun *self);
 GCancellable *vs_run_get_cancellable (VsRun *self);
 gboolean vs_run_is_recovery (VsRun *self);
 
 /* The step's thread */
 VsGuest *vs_run_get_guest (VsRun *self);
+void vs_run_set_guest (VsRun *self,
+                       VsGuest *guest);
 QmpClient *vs_run_get_monitor (VsRun *self,
                                GError **error);
 VsDomainDef *vs_run_get_def (VsRun *self);
+void vs_run_set_def (VsRun *self,
+                     VsDomainDef *def);
 gboolean vs_run_on_main (VsRun *self,
-                         VsStepFunc func,
+                         VsMainFunc func,
+                         gpointer data,
                          GError **error);
 gboolean vs_run_write_journal (VsRun *self,
                                GError **error);
