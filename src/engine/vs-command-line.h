@@ -44,6 +44,9 @@ GStrv vs_command_line_build (VsDomainDef *def,
 int vs_command_line_free_port (const char *address,
                                GError **error);
 
+char *vs_command_line_agent_port (VsDomainDef *def);
+char *vs_command_line_agent_chardev (VsDomainDef *def);
+
 char *vs_block_node_name (const char *target,
                           guint index);
 char *vs_block_storage_node_name (const char *target,

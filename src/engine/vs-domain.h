@@ -24,7 +24,7 @@ G_DECLARE_FINAL_TYPE (VsDomain, vs_domain, VS, DOMAIN, GObject)
  *
  * Notified properties: `state`, `state-reason`, `persistent`, `def` (anything of the definition), `disks` (the backing
  * chains), `current-snapshot`, `job`, `guest-agent`, `has-managed-save`. Signals: `event` (const char *name, GVariant
- * *details), `snapshot-added`, `snapshot-removed` (VsSnapshot *).
+ * *details), `snapshot-added`, `snapshot-removed` (VsSnapshot *), `guest-gone`: its guest has ended.
  */
 VsDomain *vs_domain_new (VsStore *store,
                          VsDomainDef *def,
@@ -39,6 +39,8 @@ VsDomainDef *vs_domain_get_inactive_def (VsDomain *self);
 VsStore *vs_domain_get_store (VsDomain *self);
 void vs_domain_set_inactive_def (VsDomain *self,
                                  VsDomainDef *def);
+void vs_domain_set_persistent (VsDomain *self,
+                               gboolean persistent);
 
 /* How it is */
 VmSnapDomainState vs_domain_get_state (VsDomain *self);
@@ -55,13 +57,14 @@ GPtrArray *vs_domain_get_chains (VsDomain *self);
 void vs_domain_set_chains (VsDomain *self,
                            GPtrArray *chains);
 
-/* Its guest */
+/* Its guest: see vs-domain-guest.c */
 VsGuest *vs_domain_get_guest (VsDomain *self);
 void vs_domain_attach_guest (VsDomain *self,
                              VsGuest *guest,
                              VsDomainDef *live_def);
-void vs_domain_set_running (VsDomain *self,
-                            gboolean running);
+void vs_domain_announce_started (VsDomain *self);
+void vs_domain_take_over (VsDomain *self,
+                          const char *status);
 void vs_domain_expect_stop (VsDomain *self,
                             VmSnapStateReason reason);
 void vs_domain_expect_resume (VsDomain *self,
@@ -71,6 +74,11 @@ void vs_domain_expect_end (VsDomain *self,
 void vs_domain_emit_event (VsDomain *self,
                            const char *event,
                            GVariant *details);
+void vs_domain_set_state (VsDomain *self,
+                          VmSnapDomainState state,
+                          VmSnapStateReason reason);
+void vs_domain_set_guest_agent (VsDomain *self,
+                                gboolean connected);
 
 /* What a user asked of its run state since the present operation began: the operation's end respects it */
 typedef enum {

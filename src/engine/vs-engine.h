@@ -35,6 +35,10 @@ VsStore *vs_engine_get_store (VsEngine *self);
 VsHypervisor *vs_engine_get_hypervisor (VsEngine *self);
 const char *vs_engine_get_emulator (VsEngine *self);
 
+/* Any thread */
+const VsWorkflow *vs_engine_find_workflow (VsEngine *self,
+                                           const char *name);
+
 VsDomain *vs_engine_find_domain (VsEngine *self,
                                  const char *uuid);
 VsDomain *vs_engine_find_domain_by_name (VsEngine *self,
@@ -103,8 +107,10 @@ VsJob *vs_engine_submit (VsEngine *self,
                          GError **error);
 
 gboolean vs_engine_claim_disks (VsEngine *self,
-                                VsDomain *domain,
+                                VsDomainDef *def,
                                 GPtrArray *chains,
                                 GError **error);
+void vs_engine_release_disks (VsEngine *self,
+                              VsDomain *domain);
 
 G_END_DECLS

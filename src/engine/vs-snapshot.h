@@ -26,9 +26,9 @@ const char *vs_snapshot_get_parent_name (VsSnapshot *self);
 VsSnapshotDef *vs_snapshot_get_def (VsSnapshot *self);
 void vs_snapshot_set_def (VsSnapshot *self,
                           VsSnapshotDef *def);
+VmSnapLocation vs_snapshot_get_location (VsSnapshot *self);
 gboolean vs_snapshot_get_is_current (VsSnapshot *self);
 void vs_snapshot_set_is_current (VsSnapshot *self,
                                  gboolean is_current);
-VmSnapLocation vs_snapshot_get_location (VsSnapshot *self);
 
 G_END_DECLS

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The files that running domains use, by device and inode. QEMU's own locks are the second wall behind this one; this
+ * one names the culprit. Main thread only.
+ */
+#include "vs-claims.h"
+
+#include "vmsnap-error.h"
+
+typedef struct
+{
+  char *uuid;
+  char *name;
+  char *id;
+  gboolean writes;
+  gboolean shareable;
+} Claim;
+
+struct _VsClaims
+{
+  GPtrArray *claims;
+};
+
+static void
+claim_free (Claim *claim)
+{
+  g_free (claim->uuid);
+  g_free (claim->name);
+  g_free (claim->id);
+  g_free (claim);
+}
+
+VsClaims *
+vs_claims_new (void)
+{
+  VsClaims *self = g_new0 (VsClaims, 1);
+
+  self->claims = g_ptr_array_new_with_free_func ((GDestroyNotify) claim_free);
+  return self;
+}
+
+void
+vs_claims_free (VsClaims *self)
+{
+  g_ptr_array_unref (self->claims);
+  g_free (self);
+}
+
+static gboolean
+conflicts (const Claim *a, const Claim *b)
+{
+  return g_str_equal (a->id, b->id) && (a->writes || b->writes) && !(a->shareable && b->shareable);
+}
+
+static gboolean
+check (VsClaims *self, const Claim *wanted, const char *path, GPtrArray *own, GError **error)
+{
+  for (guint i = 0; i < self->claims->len + own->len; i++)
+    {
+      const Claim *held = i < self->claims->len ? g_ptr_array_index (self->claims, i)
+                                                : g_ptr_array_index (own, i - self->claims->len);
+
+      if (!conflicts (held, wanted))
+        continue;
+      if (g_str_equal (held->uuid, wanted->uuid))
+        g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT,
+                     "%s is used by two disks of %s; give each disk a file of its own", path, wanted->name);
+      else
+        g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_BUSY,
+                     "%s is in use by the running domain %s; shut that one down first, or mark the disk <shareable/> in "
+                     "both",
+                     path, held->name);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+/**
+ * vs_claims_add:
+ * @self: the claims
+ * @def: the definition of the domain that is about to run
+ * @chains: (element-type VsDiskChain): its disks' files
+ * @error: where to put %VMSNAP_ERROR_BUSY, or %VMSNAP_ERROR_INVALID_ARGUMENT when it would use a file twice itself
+ *
+ * Claims all or nothing. What the same domain had claimed before is replaced.
+ *
+ * Returns: whether all files are its own now
+ */
+gboolean
+vs_claims_add (VsClaims *self, VsDomainDef *def, GPtrArray *chains, GError **error)
+{
+  g_autoptr (GPtrArray) own = g_ptr_array_new_with_free_func ((GDestroyNotify) claim_free);
+
+  vs_claims_remove (self, def->uuid);
+  for (guint i = 0; i < chains->len; i++)
+    {
+      VsDiskChain *chain = g_ptr_array_index (chains, i);
+      const VsDiskDef *disk = vs_domain_def_find_disk (def, chain->target);
+
+      for (guint j = 0; j < chain->files->len; j++)
+        {
+          VsDiskFile *file = g_ptr_array_index (chain->files, j);
+          Claim *claim = g_new0 (Claim, 1);
+
+          claim->uuid = g_strdup (def->uuid);
+          claim->name = g_strdup (def->name);
+          claim->id = g_strdup (file->id);
+          claim->writes = j == 0 && disk != NULL && !disk->readonly;
+          claim->shareable = disk != NULL && disk->shareable;
+          if (!check (self, claim, file->path, own, error))
+            {
+              claim_free (claim);
+              return FALSE;
+            }
+          g_ptr_array_add (own, claim);
+        }
+    }
+  g_ptr_array_extend_and_steal (self->claims, g_steal_pointer (&own));
+  return TRUE;
+}
+
+/**
+ * vs_claims_remove:
+ * @self: the claims
+ * @uuid: a domain's uuid
+ *
+ * That domain runs no more.
+ */
+void
+vs_claims_remove (VsClaims *self, const char *uuid)
+{
+  for (guint i = self->claims->len; i-- > 0;)
+    {
+      Claim *claim = g_ptr_array_index (self->claims, i);
+
+      if (g_str_equal (claim->uuid, uuid))
+        g_ptr_array_remove_index_fast (self->claims, i);
+    }
+}

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * A domain's ear at its guest: QEMU's events become the domain's state. Nothing here acts on the guest. Main thread
+ * only.
+ */
+#include "vs-domain-private.h"
+
+#include "vmsnap-error.h"
+#include "vs-command-line.h"
+
+/* Takes what was expected, so that it explains one event only. */
+static VmSnapStateReason
+take (VmSnapStateReason *expected)
+{
+  VmSnapStateReason reason = *expected;
+
+  *expected = VMSNAP_STATE_REASON_UNKNOWN;
+  return reason;
+}
+
+static const char *
+get_string (JsonObject *object, const char *key)
+{
+  return json_object_get_string_member_with_default (object, key, "");
+}
+
+static void
+set_running (VsDomain *self)
+{
+  VmSnapStateReason reason = take (&self->expected_resume);
+
+  if (reason != VMSNAP_STATE_REASON_UNKNOWN)
+    self->running_reason = reason;
+  vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_RUNNING, self->running_reason);
+}
+
+/* What query-status says, as our state. */
+static void
+apply_status (VsDomain *self, const char *status)
+{
+  if (g_str_equal (status, "running") || g_str_equal (status, "suspended"))
+    vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_RUNNING, self->running_reason);
+  else if (g_str_equal (status, "io-error"))
+    vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_PAUSED, VMSNAP_STATE_REASON_IO_ERROR);
+  else if (g_str_equal (status, "guest-panicked") || g_str_equal (status, "internal-error"))
+    vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_CRASHED, VMSNAP_STATE_REASON_FAILED);
+  else if (g_str_equal (status, "save-vm") || g_str_equal (status, "restore-vm"))
+    vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_PAUSED, VMSNAP_STATE_REASON_SNAPSHOTTING);
+  else if (g_str_equal (status, "paused") && self->announced)
+    vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_PAUSED, VMSNAP_STATE_REASON_USER);
+  else
+    vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_PAUSED, self->reason);
+}
+
+static void
+on_status (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (VsDomain) self = user_data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (JsonNode) reply = qmp_client_call_finish (QMP_CLIENT (source), result, &error);
+
+  if (reply == NULL || self->client != QMP_CLIENT (source))
+    return;
+  apply_status (self, get_string (json_node_get_object (reply), "status"));
+}
+
+static void
+ask_status (VsDomain *self)
+{
+  qmp_client_call_async (self->client, "query-status", NULL, -1, QMP_DEFAULT_TIMEOUT, NULL, on_status,
+                         g_object_ref (self));
+}
+
+static void
+on_stop (VsDomain *self, JsonObject *data)
+{
+  VmSnapStateReason reason = take (&self->expected_stop);
+
+  if (reason == VMSNAP_STATE_REASON_UNKNOWN)
+    ask_status (self);
+  else
+    vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_PAUSED, reason);
+  if (self->announced)
+    vs_domain_emit_event (self, "paused", NULL);
+}
+
+static void
+on_resume (VsDomain *self, JsonObject *data)
+{
+  set_running (self);
+  if (self->announced)
+    vs_domain_emit_event (self, "resumed", NULL);
+}
+
+static void
+on_shutdown (VsDomain *self, JsonObject *data)
+{
+  gboolean by_guest = json_object_get_boolean_member_with_default (data, "guest", FALSE);
+
+  if (self->expected_end == VMSNAP_STATE_REASON_UNKNOWN)
+    self->expected_end = by_guest ? VMSNAP_STATE_REASON_SHUTDOWN : VMSNAP_STATE_REASON_DESTROYED;
+}
+
+static void
+on_panicked (VsDomain *self, JsonObject *data)
+{
+  vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_CRASHED, VMSNAP_STATE_REASON_FAILED);
+  vs_domain_emit_event (self, "crashed", NULL);
+}
+
+static void
+on_block_io_error (VsDomain *self, JsonObject *data)
+{
+  GVariantBuilder details;
+  const char *action = get_string (data, "action");
+
+  g_variant_builder_init (&details, G_VARIANT_TYPE_VARDICT);
+  g_variant_builder_add (&details, "{sv}", "device", g_variant_new_string (get_string (data, "device")));
+  g_variant_builder_add (&details, "{sv}", "node", g_variant_new_string (get_string (data, "node-name")));
+  g_variant_builder_add (&details, "{sv}", "operation", g_variant_new_string (get_string (data, "operation")));
+  g_variant_builder_add (&details, "{sv}", "action", g_variant_new_string (action));
+  g_variant_builder_add (&details, "{sv}", "reason", g_variant_new_string (get_string (data, "reason")));
+  if (g_str_equal (action, "stop"))
+    self->expected_stop = VMSNAP_STATE_REASON_IO_ERROR;
+  vs_domain_emit_event (self, "block-io-error", g_variant_builder_end (&details));
+}
+
+static void
+on_port_change (VsDomain *self, JsonObject *data)
+{
+  g_autofree char *agent = vs_command_line_agent_port (self->live_def);
+
+  if (agent != NULL && g_str_equal (agent, get_string (data, "id")))
+    vs_domain_set_guest_agent (self, json_object_get_boolean_member_with_default (data, "open", FALSE));
+}
+
+/* Which event does what. The others don't concern the domain's state. */
+static const struct
+{
+  const char *name;
+  void (*func) (VsDomain *self,
+                JsonObject *data);
+} handlers[] = {
+  { "STOP", on_stop },
+  { "RESUME", on_resume },
+  { "SHUTDOWN", on_shutdown },
+  { "GUEST_PANICKED", on_panicked },
+  { "BLOCK_IO_ERROR", on_block_io_error },
+  { "VSERPORT_CHANGE", on_port_change },
+};
+
+static void
+on_event (QmpClient *client, const char *name, JsonObject *data, gint64 usec, VsDomain *self)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (handlers); i++)
+    if (g_str_equal (handlers[i].name, name))
+      handlers[i].func (self, data);
+}
+
+static void
+on_exited (VsGuest *guest, VsDomain *self)
+{
+  g_autoptr (VsDomain) keep = g_object_ref (self);
+  VmSnapStateReason reason = take (&self->expected_end);
+  g_autofree char *how = vs_guest_describe_end (guest);
+  GVariantBuilder details;
+
+  if (reason == VMSNAP_STATE_REASON_UNKNOWN)
+    {
+      reason = VMSNAP_STATE_REASON_FAILED;
+      g_warning ("The guest of %s is gone: %s", vs_domain_get_name (self), how);
+    }
+  vs_guest_cleanup (guest);
+  vs_domain_detach_guest (self);
+  vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_SHUTOFF, reason);
+
+  g_variant_builder_init (&details, G_VARIANT_TYPE_VARDICT);
+  g_variant_builder_add (&details, "{sv}", "reason",
+                         g_variant_new_string (vmsnap_enum_to_nick (VMSNAP_TYPE_STATE_REASON, reason)));
+  vs_domain_emit_event (self, "stopped", g_variant_builder_end (&details));
+  g_signal_emit_by_name (self, "guest-gone");
+}
+
+/* Is the agent's port open at this moment? Later changes come as events. */
+static void
+on_chardevs (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (VsDomain) self = user_data;
+  g_autoptr (JsonNode) reply = qmp_client_call_finish (QMP_CLIENT (source), result, NULL);
+  g_autofree char *chardev = self->live_def != NULL ? vs_command_line_agent_chardev (self->live_def) : NULL;
+  JsonArray *array;
+
+  if (reply == NULL || chardev == NULL || self->client != QMP_CLIENT (source))
+    return;
+  array = json_node_get_array (reply);
+  for (guint i = 0; i < json_array_get_length (array); i++)
+    {
+      JsonObject *item = json_array_get_object_element (array, i);
+
+      if (g_str_equal (chardev, get_string (item, "label")))
+        vs_domain_set_guest_agent (self, json_object_get_boolean_member_with_default (item, "frontend-open", FALSE));
+    }
+}
+
+/**
+ * vs_domain_get_guest:
+ * @self: a domain
+ *
+ * Returns: (transfer none) (nullable): its guest
+ */
+VsGuest *
+vs_domain_get_guest (VsDomain *self)
+{
+  return self->guest;
+}
+
+/**
+ * vs_domain_attach_guest:
+ * @self: a domain without a guest
+ * @guest: (transfer none): its guest, just started or found again
+ * @live_def: (transfer none): the definition it was started with
+ *
+ * From here on the domain's state is what @guest says.
+ */
+void
+vs_domain_attach_guest (VsDomain *self, VsGuest *guest, VsDomainDef *live_def)
+{
+  g_return_if_fail (self->guest == NULL);
+
+  self->guest = g_object_ref (guest);
+  self->client = g_object_ref (vs_guest_get_client (guest));
+  self->live_def = vs_domain_def_ref (live_def);
+  self->running_reason = VMSNAP_STATE_REASON_UNKNOWN;
+  self->announced = FALSE;
+  qmp_client_set_event_context (self->client, g_main_context_default ());
+  g_signal_connect_object (self->client, "event", G_CALLBACK (on_event), self, 0);
+  g_signal_connect_object (self->client, "events-lost", G_CALLBACK (ask_status), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (guest, "exited", G_CALLBACK (on_exited), self, 0);
+  vs_domain_notify (self, VS_DOMAIN_PROP_DEF);
+  vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_PAUSED, VMSNAP_STATE_REASON_UNKNOWN);
+
+  ask_status (self);
+  qmp_client_call_async (self->client, "query-chardev", NULL, -1, QMP_DEFAULT_TIMEOUT, NULL, on_chardevs,
+                         g_object_ref (self));
+  if (vs_guest_has_exited (guest))
+    on_exited (guest, self);
+}
+
+/* Lets go of the guest, which goes on or is gone. */
+void
+vs_domain_detach_guest (VsDomain *self)
+{
+  if (self->guest == NULL)
+    return;
+  g_signal_handlers_disconnect_by_data (self->client, self);
+  g_signal_handlers_disconnect_by_data (self->guest, self);
+  qmp_client_close (self->client);
+  g_clear_object (&self->client);
+  g_clear_object (&self->guest);
+  g_clear_pointer (&self->live_def, vs_domain_def_unref);
+  self->expected_stop = VMSNAP_STATE_REASON_UNKNOWN;
+  self->expected_resume = VMSNAP_STATE_REASON_UNKNOWN;
+  self->expected_end = VMSNAP_STATE_REASON_UNKNOWN;
+  vs_domain_set_guest_agent (self, FALSE);
+  vs_domain_notify (self, VS_DOMAIN_PROP_DEF);
+}
+
+/**
+ * vs_domain_announce_started:
+ * @self: a domain with a guest
+ *
+ * The guest is not on trial any more: tells `started`, and from now on each pause and resumption.
+ */
+void
+vs_domain_announce_started (VsDomain *self)
+{
+  if (self->guest == NULL || self->announced)
+    return;
+  self->announced = TRUE;
+  vs_domain_emit_event (self, "started", NULL);
+}
+
+/**
+ * vs_domain_take_over:
+ * @self: a domain with a guest
+ * @status: (nullable): what QEMU's query-status just said
+ *
+ * The guest was started and told of in an earlier life of the service: its pauses and resumptions are news again.
+ */
+void
+vs_domain_take_over (VsDomain *self, const char *status)
+{
+  self->announced = TRUE;
+  if (status != NULL)
+    apply_status (self, status);
+}
+
+/**
+ * vs_domain_expect_stop:
+ * @self: a domain
+ * @reason: why the next STOP will come
+ */
+void
+vs_domain_expect_stop (VsDomain *self, VmSnapStateReason reason)
+{
+  self->expected_stop = reason;
+}
+
+/**
+ * vs_domain_expect_resume:
+ * @self: a domain
+ * @reason: why the next RESUME will come; without one the guest is running for the reason it ran before
+ */
+void
+vs_domain_expect_resume (VsDomain *self, VmSnapStateReason reason)
+{
+  self->expected_resume = reason;
+}
+
+/**
+ * vs_domain_expect_end:
+ * @self: a domain
+ * @reason: why its guest will end
+ */
+void
+vs_domain_expect_end (VsDomain *self, VmSnapStateReason reason)
+{
+  self->expected_end = reason;
+}
+
+/**
+ * vs_domain_set_guest_agent:
+ * @self: a domain
+ * @connected: whether the guest agent has opened its port
+ */
+void
+vs_domain_set_guest_agent (VsDomain *self, gboolean connected)
+{
+  if (self->guest_agent == connected)
+    return;
+  self->guest_agent = connected;
+  vs_domain_notify (self, VS_DOMAIN_PROP_GUEST_AGENT);
+  vs_domain_emit_event (self, connected ? "guest-agent-connected" : "guest-agent-disconnected", NULL);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "qmp-client.h"
+#include "vs-domain.h"
+
+G_BEGIN_DECLS
+
+typedef enum {
+  VS_DOMAIN_PROP_STATE = 1,
+  VS_DOMAIN_PROP_STATE_REASON,
+  VS_DOMAIN_PROP_PERSISTENT,
+  VS_DOMAIN_PROP_DEF,
+  VS_DOMAIN_PROP_DISKS,
+  VS_DOMAIN_PROP_CURRENT_SNAPSHOT,
+  VS_DOMAIN_PROP_JOB,
+  VS_DOMAIN_PROP_GUEST_AGENT,
+  VS_DOMAIN_PROP_MANAGED_SAVE,
+} VsDomainProperty;
+
+struct _VsDomain
+{
+  GObject parent;
+
+  VsStore *store;
+  VsDomainDef *def;
+  gboolean persistent;
+
+  VmSnapDomainState state;
+  VmSnapStateReason reason;
+  gboolean guest_agent;
+  GPtrArray *chains;
+  VsJob *job;
+  VsWish wish;
+
+  GHashTable *snapshots;
+  VsSnapshot *current;
+
+  /* The guest, and why it is about to do what its next event will tell */
+  VsGuest *guest;
+  QmpClient *client;
+  VsDomainDef *live_def;
+  gboolean announced;
+  VmSnapStateReason running_reason;
+  VmSnapStateReason expected_stop;
+  VmSnapStateReason expected_resume;
+  VmSnapStateReason expected_end;
+};
+
+void vs_domain_notify (VsDomain *self,
+                       VsDomainProperty property);
+void vs_domain_detach_guest (VsDomain *self);
+
+G_END_DECLS

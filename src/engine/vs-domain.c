@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * A domain as a model object: definition, state, disks and snapshots. What its guest says is heard in
+ * vs-domain-guest.c. Main thread only.
+ */
+#include "vs-domain-private.h"
+
+static GParamSpec *properties[VS_DOMAIN_PROP_MANAGED_SAVE + 1];
+
+enum
+{
+  EVENT,
+  SNAPSHOT_ADDED,
+  SNAPSHOT_REMOVED,
+  N_SIGNALS
+};
+
+static guint signals[N_SIGNALS];
+
+G_DEFINE_FINAL_TYPE (VsDomain, vs_domain, G_TYPE_OBJECT)
+
+static void
+vs_domain_get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  VsDomain *self = VS_DOMAIN (object);
+
+  switch ((VsDomainProperty) id)
+    {
+    case VS_DOMAIN_PROP_STATE:
+      g_value_set_enum (value, self->state);
+      break;
+    case VS_DOMAIN_PROP_STATE_REASON:
+      g_value_set_enum (value, self->reason);
+      break;
+    case VS_DOMAIN_PROP_PERSISTENT:
+      g_value_set_boolean (value, self->persistent);
+      break;
+    case VS_DOMAIN_PROP_DEF:
+      g_value_set_pointer (value, vs_domain_get_def (self));
+      break;
+    case VS_DOMAIN_PROP_DISKS:
+      g_value_set_pointer (value, self->chains);
+      break;
+    case VS_DOMAIN_PROP_CURRENT_SNAPSHOT:
+      g_value_set_object (value, self->current);
+      break;
+    case VS_DOMAIN_PROP_JOB:
+      g_value_set_object (value, self->job);
+      break;
+    case VS_DOMAIN_PROP_GUEST_AGENT:
+      g_value_set_boolean (value, self->guest_agent);
+      break;
+    case VS_DOMAIN_PROP_MANAGED_SAVE:
+      g_value_set_boolean (value, FALSE);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+    }
+}
+
+static void
+vs_domain_dispose (GObject *object)
+{
+  VsDomain *self = VS_DOMAIN (object);
+
+  vs_domain_detach_guest (self);
+  g_clear_object (&self->current);
+  g_clear_object (&self->job);
+  g_hash_table_remove_all (self->snapshots);
+  G_OBJECT_CLASS (vs_domain_parent_class)->dispose (object);
+}
+
+static void
+vs_domain_finalize (GObject *object)
+{
+  VsDomain *self = VS_DOMAIN (object);
+
+  g_object_unref (self->store);
+  vs_domain_def_unref (self->def);
+  g_hash_table_unref (self->snapshots);
+  g_ptr_array_unref (self->chains);
+  G_OBJECT_CLASS (vs_domain_parent_class)->finalize (object);
+}
+
+static void
+vs_domain_class_init (VsDomainClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  const GParamFlags flags = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY;
+
+  object_class->get_property = vs_domain_get_property;
+  object_class->dispose = vs_domain_dispose;
+  object_class->finalize = vs_domain_finalize;
+
+  properties[VS_DOMAIN_PROP_STATE] =
+    g_param_spec_enum ("state", NULL, NULL, VMSNAP_TYPE_DOMAIN_STATE, VMSNAP_DOMAIN_STATE_SHUTOFF, flags);
+  properties[VS_DOMAIN_PROP_STATE_REASON] =
+    g_param_spec_enum ("state-reason", NULL, NULL, VMSNAP_TYPE_STATE_REASON, VMSNAP_STATE_REASON_UNKNOWN, flags);
+  properties[VS_DOMAIN_PROP_PERSISTENT] = g_param_spec_boolean ("persistent", NULL, NULL, FALSE, flags);
+  properties[VS_DOMAIN_PROP_DEF] = g_param_spec_pointer ("def", NULL, NULL, flags);
+  properties[VS_DOMAIN_PROP_DISKS] = g_param_spec_pointer ("disks", NULL, NULL, flags);
+  properties[VS_DOMAIN_PROP_CURRENT_SNAPSHOT] =
+    g_param_spec_object ("current-snapshot", NULL, NULL, VS_TYPE_SNAPSHOT, flags);
+  properties[VS_DOMAIN_PROP_JOB] = g_param_spec_object ("job", NULL, NULL, VS_TYPE_JOB, flags);
+  properties[VS_DOMAIN_PROP_GUEST_AGENT] = g_param_spec_boolean ("guest-agent", NULL, NULL, FALSE, flags);
+  properties[VS_DOMAIN_PROP_MANAGED_SAVE] = g_param_spec_boolean ("has-managed-save", NULL, NULL, FALSE, flags);
+  g_object_class_install_properties (object_class, G_N_ELEMENTS (properties), properties);
+
+  signals[EVENT] = g_signal_new ("event", VS_TYPE_DOMAIN, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 2,
+                                 G_TYPE_STRING, G_TYPE_VARIANT);
+  signals[SNAPSHOT_ADDED] = g_signal_new ("snapshot-added", VS_TYPE_DOMAIN, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                                          G_TYPE_NONE, 1, VS_TYPE_SNAPSHOT);
+  signals[SNAPSHOT_REMOVED] = g_signal_new ("snapshot-removed", VS_TYPE_DOMAIN, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                                            G_TYPE_NONE, 1, VS_TYPE_SNAPSHOT);
+  g_signal_new ("guest-gone", VS_TYPE_DOMAIN, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+}
+
+static void
+vs_domain_init (VsDomain *self)
+{
+  self->snapshots = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_object_unref);
+  self->chains = g_ptr_array_new_with_free_func ((GDestroyNotify) vs_disk_chain_unref);
+  self->expected_stop = VMSNAP_STATE_REASON_UNKNOWN;
+  self->expected_resume = VMSNAP_STATE_REASON_UNKNOWN;
+  self->expected_end = VMSNAP_STATE_REASON_UNKNOWN;
+}
+
+/**
+ * vs_domain_new:
+ * @store: where its files are
+ * @def: (transfer none): its definition
+ * @persistent: whether it outlives its guest
+ *
+ * Returns: (transfer full): a domain without a guest and without snapshots
+ */
+VsDomain *
+vs_domain_new (VsStore *store, VsDomainDef *def, gboolean persistent)
+{
+  VsDomain *self = g_object_new (VS_TYPE_DOMAIN, NULL);
+
+  self->store = g_object_ref (store);
+  self->def = vs_domain_def_ref (def);
+  self->persistent = persistent;
+  return self;
+}
+
+void
+vs_domain_notify (VsDomain *self, VsDomainProperty property)
+{
+  g_object_notify_by_pspec (G_OBJECT (self), properties[property]);
+}
+
+const char *
+vs_domain_get_name (VsDomain *self)
+{
+  return vs_domain_get_def (self)->name;
+}
+
+const char *
+vs_domain_get_uuid (VsDomain *self)
+{
+  return self->def->uuid;
+}
+
+gboolean
+vs_domain_get_persistent (VsDomain *self)
+{
+  return self->persistent;
+}
+
+/**
+ * vs_domain_set_persistent:
+ * @self: a domain
+ * @persistent: whether it outlives its guest
+ *
+ * A transient domain that is defined stays; one that is undefined while its guest runs goes with the guest.
+ */
+void
+vs_domain_set_persistent (VsDomain *self, gboolean persistent)
+{
+  if (self->persistent == persistent)
+    return;
+  self->persistent = persistent;
+  vs_domain_notify (self, VS_DOMAIN_PROP_PERSISTENT);
+}
+
+/**
+ * vs_domain_get_def:
+ * @self: a domain
+ *
+ * Returns: (transfer none): the definition its guest was started with, or while there is no guest, the one the next
+ *   will be
+ */
+VsDomainDef *
+vs_domain_get_def (VsDomain *self)
+{
+  return self->live_def != NULL ? self->live_def : self->def;
+}
+
+/**
+ * vs_domain_get_inactive_def:
+ * @self: a domain
+ *
+ * Returns: (transfer none): the definition that the next start will use
+ */
+VsDomainDef *
+vs_domain_get_inactive_def (VsDomain *self)
+{
+  return self->def;
+}
+
+/**
+ * vs_domain_set_inactive_def:
+ * @self: a domain
+ * @def: (transfer none): the definition that the next start will use, of the same uuid
+ */
+void
+vs_domain_set_inactive_def (VsDomain *self, VsDomainDef *def)
+{
+  g_return_if_fail (g_strcmp0 (self->def->uuid, def->uuid) == 0);
+
+  vs_domain_def_ref (def);
+  vs_domain_def_unref (self->def);
+  self->def = def;
+  vs_domain_notify (self, VS_DOMAIN_PROP_DEF);
+}
+
+VsStore *
+vs_domain_get_store (VsDomain *self)
+{
+  return self->store;
+}
+
+VmSnapDomainState
+vs_domain_get_state (VsDomain *self)
+{
+  return self->state;
+}
+
+VmSnapStateReason
+vs_domain_get_state_reason (VsDomain *self)
+{
+  return self->reason;
+}
+
+/**
+ * vs_domain_set_state:
+ * @self: a domain
+ * @state: what was seen
+ * @reason: why
+ *
+ * Notes a state that was seen; nothing is done to the guest.
+ */
+void
+vs_domain_set_state (VsDomain *self, VmSnapDomainState state, VmSnapStateReason reason)
+{
+  g_object_freeze_notify (G_OBJECT (self));
+  if (self->state != state)
+    {
+      self->state = state;
+      vs_domain_notify (self, VS_DOMAIN_PROP_STATE);
+    }
+  if (self->reason != reason)
+    {
+      self->reason = reason;
+      vs_domain_notify (self, VS_DOMAIN_PROP_STATE_REASON);
+    }
+  g_object_thaw_notify (G_OBJECT (self));
+}
+
+/**
+ * vs_domain_is_active:
+ * @self: a domain
+ *
+ * Returns: whether it has a guest, in whichever state
+ */
+gboolean
+vs_domain_is_active (VsDomain *self)
+{
+  return self->guest != NULL;
+}
+
+gboolean
+vs_domain_get_guest_agent (VsDomain *self)
+{
+  return self->guest_agent;
+}
+
+gboolean
+vs_domain_get_has_managed_save (VsDomain *self)
+{
+  return FALSE;
+}
+
+/**
+ * vs_domain_get_job:
+ * @self: a domain
+ *
+ * Returns: (transfer none) (nullable): what is being done to it
+ */
+VsJob *
+vs_domain_get_job (VsDomain *self)
+{
+  return self->job;
+}
+
+void
+vs_domain_set_job (VsDomain *self, VsJob *job)
+{
+  if (g_set_object (&self->job, job))
+    vs_domain_notify (self, VS_DOMAIN_PROP_JOB);
+}
+
+/**
+ * vs_domain_get_chains:
+ * @self: a domain
+ *
+ * Returns: (transfer none) (element-type VsDiskChain): its disks' files as they were last found; a disk that couldn't
+ *   be looked at is missing
+ */
+GPtrArray *
+vs_domain_get_chains (VsDomain *self)
+{
+  return self->chains;
+}
+
+void
+vs_domain_set_chains (VsDomain *self, GPtrArray *chains)
+{
+  g_ptr_array_ref (chains);
+  g_ptr_array_unref (self->chains);
+  self->chains = chains;
+  vs_domain_notify (self, VS_DOMAIN_PROP_DISKS);
+}
+
+/**
+ * vs_domain_emit_event:
+ * @self: a domain
+ * @event: one of the events that the bus knows
+ * @details: (nullable): a dictionary `a{sv}`; taken when floating
+ *
+ * Tells whoever listens.
+ */
+void
+vs_domain_emit_event (VsDomain *self, const char *event, GVariant *details)
+{
+  g_autoptr (GVariant) dict = details != NULL ? details : g_variant_new ("a{sv}", NULL);
+
+  g_variant_ref_sink (dict);
+  g_signal_emit (self, signals[EVENT], 0, event, dict);
+}
+
+/**
+ * vs_domain_set_wish:
+ * @self: a domain
+ * @wish: what a user just asked for
+ *
+ * Remembers it, so that an operation under way leaves the guest in that state at its end.
+ */
+void
+vs_domain_set_wish (VsDomain *self, VsWish wish)
+{
+  self->wish = wish;
+}
+
+/**
+ * vs_domain_take_wish:
+ * @self: a domain
+ *
+ * Returns: what a user asked for since this was called last
+ */
+VsWish
+vs_domain_take_wish (VsDomain *self)
+{
+  VsWish wish = self->wish;
+
+  self->wish = VS_WISH_NONE;
+  return wish;
+}
+
+/**
+ * vs_domain_get_snapshot:
+ * @self: a domain
+ * @name: (nullable): a snapshot's name
+ *
+ * Returns: (transfer none) (nullable): that snapshot
+ */
+VsSnapshot *
+vs_domain_get_snapshot (VsDomain *self, const char *name)
+{
+  return name != NULL ? g_hash_table_lookup (self->snapshots, name) : NULL;
+}
+
+static int
+compare_age (gconstpointer a, gconstpointer b)
+{
+  VsSnapshotDef *first = vs_snapshot_get_def (VS_SNAPSHOT ((gpointer) a));
+  VsSnapshotDef *second = vs_snapshot_get_def (VS_SNAPSHOT ((gpointer) b));
+
+  if (first->creation_time != second->creation_time)
+    return first->creation_time < second->creation_time ? -1 : 1;
+  return g_strcmp0 (first->name, second->name);
+}
+
+static void
+add_with_ancestors (VsDomain *self, VsSnapshot *snapshot, GHashTable *seen, GList **out)
+{
+  VsSnapshot *parent;
+
+  if (!g_hash_table_add (seen, snapshot))
+    return;
+  parent = vs_domain_get_snapshot (self, vs_snapshot_get_parent_name (snapshot));
+  if (parent != NULL)
+    add_with_ancestors (self, parent, seen, out);
+  *out = g_list_prepend (*out, snapshot);
+}
+
+/**
+ * vs_domain_list_snapshots:
+ * @self: a domain
+ *
+ * Returns: (transfer container) (element-type VsSnapshot): all its snapshots, parents before children, else by age
+ */
+GList *
+vs_domain_list_snapshots (VsDomain *self)
+{
+  g_autoptr (GList) by_age = g_list_sort (g_hash_table_get_values (self->snapshots), compare_age);
+  g_autoptr (GHashTable) seen = g_hash_table_new (NULL, NULL);
+  GList *out = NULL;
+
+  for (GList *l = by_age; l != NULL; l = l->next)
+    add_with_ancestors (self, l->data, seen, &out);
+  return g_list_reverse (out);
+}
+
+guint
+vs_domain_count_snapshots (VsDomain *self)
+{
+  return g_hash_table_size (self->snapshots);
+}
+
+/**
+ * vs_domain_list_children:
+ * @self: a domain
+ * @snapshot: (nullable): one of its snapshots; %NULL: lists the roots
+ *
+ * Returns: (transfer container) (element-type VsSnapshot): its direct children, by age
+ */
+GList *
+vs_domain_list_children (VsDomain *self, VsSnapshot *snapshot)
+{
+  const char *name = snapshot != NULL ? vs_snapshot_get_name (snapshot) : NULL;
+  GHashTableIter iter;
+  gpointer child;
+  GList *out = NULL;
+
+  g_hash_table_iter_init (&iter, self->snapshots);
+  while (g_hash_table_iter_next (&iter, NULL, &child))
+    if (g_strcmp0 (vs_snapshot_get_parent_name (child), name) == 0)
+      out = g_list_prepend (out, child);
+  return g_list_sort (out, compare_age);
+}
+
+/**
+ * vs_domain_get_current_snapshot:
+ * @self: a domain
+ *
+ * Returns: (transfer none) (nullable): the snapshot that its present state descends from
+ */
+VsSnapshot *
+vs_domain_get_current_snapshot (VsDomain *self)
+{
+  return self->current;
+}
+
+void
+vs_domain_set_current_snapshot (VsDomain *self, VsSnapshot *snapshot)
+{
+  g_autoptr (VsSnapshot) old = self->current != NULL ? g_object_ref (self->current) : NULL;
+
+  if (!g_set_object (&self->current, snapshot))
+    return;
+  if (old != NULL)
+    vs_snapshot_set_is_current (old, FALSE);
+  if (snapshot != NULL)
+    vs_snapshot_set_is_current (snapshot, TRUE);
+  vs_domain_notify (self, VS_DOMAIN_PROP_CURRENT_SNAPSHOT);
+}
+
+/**
+ * vs_domain_add_snapshot:
+ * @self: a domain
+ * @snapshot: (transfer none): a snapshot of it, with a name that isn't taken
+ */
+void
+vs_domain_add_snapshot (VsDomain *self, VsSnapshot *snapshot)
+{
+  const char *name = vs_snapshot_get_name (snapshot);
+
+  g_return_if_fail (vs_domain_get_snapshot (self, name) == NULL);
+  g_hash_table_insert (self->snapshots, g_strdup (name), g_object_ref (snapshot));
+  g_signal_emit (self, signals[SNAPSHOT_ADDED], 0, snapshot);
+}
+
+void
+vs_domain_remove_snapshot (VsDomain *self, VsSnapshot *snapshot)
+{
+  g_autoptr (VsSnapshot) keep = g_object_ref (snapshot);
+
+  if (self->current == snapshot)
+    vs_domain_set_current_snapshot (self, NULL);
+  if (g_hash_table_remove (self->snapshots, vs_snapshot_get_name (snapshot)))
+    g_signal_emit (self, signals[SNAPSHOT_REMOVED], 0, snapshot);
+}

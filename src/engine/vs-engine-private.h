@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "vs-claims.h"
+#include "vs-engine.h"
+#include "vs-run.h"
+
+G_BEGIN_DECLS
+
+struct _VsEngine
+{
+  GObject parent;
+
+  VsStore *store;
+  char *emulator;
+  VsHypervisor *hypervisor;
+  const VsWorkflow *const *workflows;
+  VsClaims *claims;
+
+  GHashTable *domains;  /* uuid → VsDomain */
+  GHashTable *jobs;     /* number → VsJob */
+  GHashTable *queues;   /* uuid → Queue, see vs-engine-queue.c */
+  GHashTable *reserved; /* names and uuids that a definition under way is about to take */
+  guint next_job;
+  guint job_ceiling;
+};
+
+void vs_engine_add_domain (VsEngine *self,
+                           VsDomain *domain);
+VsJob *vs_engine_add_job (VsEngine *self,
+                          const char *operation,
+                          const char *uuid,
+                          guint caller_uid,
+                          guint number);
+void vs_engine_retire_job (VsEngine *self,
+                           VsJob *job);
+void vs_engine_drop_if_over (VsEngine *self,
+                             VsDomain *domain);
+gboolean vs_engine_is_busy (VsEngine *self,
+                            VsDomain *domain);
+void vs_engine_queue_free (gpointer queue);
+
+/* The snapshots on record of a domain that has none yet */
+void vs_engine_load_snapshots (VsStore *store,
+                               VsDomain *domain);
+
+/* For the threads that define and load: the disks of a definition as they are found, best effort */
+GPtrArray *vs_engine_probe_chains (const char *tool,
+                                   VsDomainDef *def);
+
+G_END_DECLS
