@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "vs-workflow.h"
+
+G_BEGIN_DECLS
+
+/* What both ways of reverting to an internal snapshot have in common. Facts: */
+#define FACT_TAG "tag"                 /* the snapshot's, in the disks */
+#define FACT_MEMORY "memory"           /* it holds the guest's memory */
+#define FACT_NVRAM "nvram"             /* file that keeps its UEFI variables */
+#define FACT_DEFINITION "definition"   /* the domain as it was then */
+#define FACT_OLD_DEFINITION "old-definition"
+#define FACT_OLD_CURRENT "old-current"
+#define FACT_RUN "run"                 /* the guest runs afterwards */
+#define FACT_GUEST "guest"             /* there is a guest afterwards */
+
+char *vs_revert_undo_tag (VsRun *run);
+gboolean vs_revert_look_first (VsRun *run,
+                               GError **error);
+gboolean vs_revert_record (VsRun *run,
+                           GError **error);
+gboolean vs_revert_unrecord (VsRun *run,
+                             GError **error);
+gboolean vs_revert_put_nvram_back (VsRun *run,
+                                   GError **error);
+gboolean vs_revert_let_run (VsRun *run,
+                            GError **error);
+gboolean vs_revert_tidy_up (VsRun *run,
+                            GError **error);
+
+G_END_DECLS

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "vs-workflow.h"
+
+G_BEGIN_DECLS
+
+extern const VsWorkflow vs_workflow_snapshot_create;
+extern const VsWorkflow vs_workflow_snapshot_revert;
+extern const VsWorkflow vs_workflow_snapshot_revert_in_place;
+extern const VsWorkflow vs_workflow_snapshot_revert_restart;
+extern const VsWorkflow vs_workflow_snapshot_delete;
+
+G_END_DECLS

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Starting a domain: look at its disks and make them its own, start QEMU with the processors halted, let them run.
+ */
+#include "vs-start.h"
+
+#include "vmsnap-error.h"
+#include "vs-command-line.h"
+#include "vs-disk-chain.h"
+#include "vs-firmware.h"
+#include "vs-helpers.h"
+#include "vs-operations.h"
+#include "vs-steps.h"
+
+#define LIVE_DEFINITION "live.xml"
+#define FACT_NVRAM_CREATED "nvram-created"
+
+static gboolean
+take_disks (VsRun *run, gpointer chains, GError **error)
+{
+  if (!vs_engine_claim_disks (vs_run_get_engine (run), vs_run_get_def (run), chains, error))
+    return FALSE;
+  vs_domain_set_chains (vs_run_get_domain (run), chains);
+  return TRUE;
+}
+
+static gboolean
+release_disks (VsRun *run, gpointer data, GError **error)
+{
+  vs_engine_release_disks (vs_run_get_engine (run), vs_run_get_domain (run));
+  return TRUE;
+}
+
+static GPtrArray *
+probe_disks (VsRun *run, GError **error)
+{
+  g_autoptr (GPtrArray) chains = g_ptr_array_new_with_free_func ((GDestroyNotify) vs_disk_chain_unref);
+  g_autofree char *tool = vs_steps_image_tool (run, error);
+  GPtrArray *disks = vs_run_get_def (run)->disks;
+
+  for (guint i = 0; tool != NULL && i < disks->len; i++)
+    {
+      const VsDiskDef *disk = g_ptr_array_index (disks, i);
+      VsDiskChain *chain;
+
+      if (disk->path == NULL)
+        continue;
+      chain = vs_disk_chain_probe (tool, disk, vs_run_get_cancellable (run), error);
+      if (chain == NULL)
+        return NULL;
+      g_ptr_array_add (chains, chain);
+    }
+  return tool != NULL ? g_steal_pointer (&chains) : NULL;
+}
+
+/* Nothing is started before every file was seen to be there, readable, of the format it is said to be, and free. */
+gboolean
+vs_start_prepare (VsRun *run, GError **error)
+{
+  g_autoptr (VsHypervisor) hypervisor =
+    vs_hypervisor_get (vs_steps_emulator (run), vs_run_get_cancellable (run), error);
+  g_autoptr (GPtrArray) chains = NULL;
+  gboolean created;
+
+  if (hypervisor == NULL)
+    return FALSE;
+  chains = probe_disks (run, error);
+  if (chains == NULL || !vs_run_on_main (run, take_disks, chains, error))
+    return FALSE;
+  if (!vs_firmware_prepare_nvram (vs_run_get_def (run), &created, error))
+    return FALSE;
+  vs_run_set_flag (run, FACT_NVRAM_CREATED, created);
+  return TRUE;
+}
+
+gboolean
+vs_start_unprepare (VsRun *run, GError **error)
+{
+  return vs_run_on_main (run, release_disks, NULL, error);
+}
+
+static gboolean
+attach (VsRun *run, gpointer data, GError **error)
+{
+  VsDomain *domain = vs_run_get_domain (run);
+  VsGuest *guest = vs_run_get_guest (run);
+
+  if (vs_domain_get_guest (domain) != guest)
+    vs_domain_attach_guest (domain, guest, vs_run_get_def (run));
+  return TRUE;
+}
+
+/* The definition that the guest has, for a next life of the service. */
+static gboolean
+write_live_definition (VsRun *run, const char *directory, GError **error)
+{
+  g_autofree char *path = g_build_filename (directory, LIVE_DEFINITION, NULL);
+  g_autofree char *xml = vs_domain_def_format (vs_run_get_def (run));
+  g_autoptr (GError) local = NULL;
+
+  if (g_file_set_contents_full (path, xml, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0600, &local))
+    return TRUE;
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IO, "Can't write %s: %s", path, local->message);
+  return FALSE;
+}
+
+static GHashTable *
+index_chains (GPtrArray *chains)
+{
+  GHashTable *table = g_hash_table_new (g_str_hash, g_str_equal);
+
+  for (guint i = 0; i < chains->len; i++)
+    {
+      VsDiskChain *chain = g_ptr_array_index (chains, i);
+      g_hash_table_insert (table, chain->target, chain);
+    }
+  return table;
+}
+
+static VsGuest *
+spawn (VsRun *run, VsHelpers *helpers, GPtrArray *chains, GError **error)
+{
+  VsDomainDef *def = vs_run_get_def (run);
+  VsStore *store = vs_run_get_store (run);
+  g_autoptr (VsHypervisor) hypervisor =
+    vs_hypervisor_get (vs_steps_emulator (run), vs_run_get_cancellable (run), error);
+  g_autoptr (GHashTable) by_target = index_chains (chains);
+  g_auto (GStrv) argv = NULL;
+  VsCommandLineContext context = {
+    .directory = helpers->directory,
+    .chains = by_target,
+    .nvram = def->os.nvram,
+    .tpm_socket = helpers->tpm_socket,
+    .tap_fds = helpers->tap_targets,
+    .n_tap_fds = helpers->n_fds,
+    .spice_port = helpers->spice_port,
+  };
+  VsGuestSpec spec = {
+    .runtime_directory = vs_store_get_runtime_dir (store),
+    .log_directory = vs_store_get_log_dir (store),
+    .uuid = def->uuid,
+    .name = def->name,
+    .fds = helpers->fds,
+    .n_fds = helpers->n_fds,
+  };
+
+  if (hypervisor == NULL)
+    return NULL;
+  argv = vs_command_line_build (def, hypervisor, &context, error);
+  if (argv == NULL)
+    return NULL;
+  spec.argv = (const char *const *) argv;
+  return vs_guest_spawn (&spec, vs_run_get_cancellable (run), error);
+}
+
+/* QEMU is there, its monitor answers, and the processors stand still. */
+gboolean
+vs_start_spawn (VsRun *run, GError **error)
+{
+  VsDomainDef *def = vs_run_get_def (run);
+  g_autofree char *directory =
+    vs_guest_prepare_directory (vs_store_get_runtime_dir (vs_run_get_store (run)), def->uuid, error);
+  g_autoptr (GPtrArray) chains = NULL;
+  g_autoptr (VsHelpers) helpers = NULL;
+  g_autoptr (VsGuest) guest = NULL;
+
+  if (directory == NULL || !write_live_definition (run, directory, error))
+    return FALSE;
+  chains = probe_disks (run, error);
+  if (chains == NULL)
+    return FALSE;
+  helpers = vs_helpers_start (run, directory, error);
+  if (helpers == NULL)
+    return FALSE;
+  guest = spawn (run, helpers, chains, error);
+  if (guest == NULL)
+    return FALSE;
+  vs_run_set_guest (run, guest);
+  return vs_run_on_main (run, attach, NULL, error) && vs_guest_record (guest, error);
+}
+
+/* Undo: a guest that never ran has nothing to lose. */
+gboolean
+vs_start_kill (VsRun *run, GError **error)
+{
+  if (!vs_steps_end_guest (run, VS_PROCESS_END_KILL, VMSNAP_STATE_REASON_FAILED, error))
+    return FALSE;
+  vs_helpers_end (run);
+  return TRUE;
+}
+
+static gboolean
+announce (VsRun *run, gpointer data, GError **error)
+{
+  vs_domain_announce_started (vs_run_get_domain (run));
+  return TRUE;
+}
+
+gboolean
+vs_start_announce (VsRun *run, GError **error)
+{
+  return vs_run_on_main (run, announce, NULL, error);
+}
+
+static gboolean
+let_run (VsRun *run, GError **error)
+{
+  if (!vs_steps_settle_running (run, !vs_run_get_flag (run, FACT_WANT_PAUSED), VMSNAP_STATE_REASON_BOOTED, error))
+    return FALSE;
+  return vs_start_announce (run, error);
+}
+
+static gboolean
+runs_already (VsRun *run)
+{
+  gboolean running;
+
+  return vs_steps_is_running (run, &running, NULL) && (running || vs_run_get_flag (run, FACT_WANT_PAUSED));
+}
+
+static gboolean
+check (VsEngine *engine, VsDomain *domain, JsonObject *facts, GError **error)
+{
+  if (!vs_domain_is_active (domain))
+    return TRUE;
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_STATE, "%s is %s already", vs_domain_get_name (domain),
+               vmsnap_enum_to_nick (VMSNAP_TYPE_DOMAIN_STATE, vs_domain_get_state (domain)));
+  return FALSE;
+}
+
+static const VsStep steps[] = {
+  { "Checking disks", 1, vs_start_prepare, vs_start_unprepare },
+  { "Starting QEMU", 4, vs_start_spawn, vs_start_kill },
+  { "Letting the guest run", 1, let_run, NULL, runs_already, VS_COMMIT_WHEN_DONE },
+};
+
+const VsWorkflow vs_workflow_start = { "start", "start", check, steps, G_N_ELEMENTS (steps) };
+
+/**
+ * vs_operation_start:
+ * @engine: the engine
+ * @domain: a domain that is shut off
+ * @options: how
+ * @request: who asks
+ * @error: where to put %VMSNAP_ERROR_INVALID_STATE, …
+ *
+ * Boots the domain.
+ *
+ * Returns: (transfer none) (nullable): the job
+ */
+VsJob *
+vs_operation_start (VsEngine *engine,
+                    VsDomain *domain,
+                    const VsStartOptions *options,
+                    const VsRequest *request,
+                    GError **error)
+{
+  g_autoptr (JsonObject) facts = json_object_new ();
+
+  json_object_set_boolean_member (facts, FACT_WANT_PAUSED, options->paused);
+  return vs_engine_submit (engine, domain, &vs_workflow_start, facts, request, error);
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * What several workflows say to QEMU and to the domain. Threads of runs, but for what takes a VsDomain.
+ */
+#include "vs-steps.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "qmp-job.h"
+#include "vmsnap-error.h"
+#include "vs-image-tool.h"
+
+#define END_TIMEOUT (15 * G_USEC_PER_SEC)
+
+/* For a workflow's check: how the domain is now, for the steps to go by and for an undo to get back to. Main thread. */
+void
+vs_steps_note_state (VsDomain *domain, JsonObject *facts)
+{
+  json_object_set_boolean_member (facts, FACT_ACTIVE, vs_domain_is_active (domain));
+  json_object_set_boolean_member (facts, FACT_RUNNING,
+                                  vs_domain_get_state (domain) == VMSNAP_DOMAIN_STATE_RUNNING);
+}
+
+/* A command whose return value says nothing. Never cancelled half-way. */
+gboolean
+vs_steps_call (VsRun *run, const char *command, JsonObject *arguments, GError **error)
+{
+  QmpClient *monitor = vs_run_get_monitor (run, error);
+  g_autoptr (JsonNode) reply = NULL;
+
+  if (monitor == NULL)
+    {
+      g_clear_pointer (&arguments, json_object_unref);
+      return FALSE;
+    }
+  reply = qmp_client_call (monitor, command, arguments, NULL, error);
+  return reply != NULL;
+}
+
+gboolean
+vs_steps_is_running (VsRun *run, gboolean *running, GError **error)
+{
+  QmpClient *monitor = vs_run_get_monitor (run, error);
+  g_autoptr (JsonNode) reply = NULL;
+
+  if (monitor == NULL)
+    return FALSE;
+  reply = qmp_client_call (monitor, "query-status", NULL, NULL, error);
+  if (reply == NULL)
+    return FALSE;
+  *running = json_object_get_boolean_member_with_default (json_node_get_object (reply), "running", FALSE);
+  return TRUE;
+}
+
+static gboolean
+expect_stop (VsRun *run, gpointer reason, GError **error)
+{
+  vs_domain_expect_stop (vs_run_get_domain (run), GPOINTER_TO_INT (reason));
+  return TRUE;
+}
+
+static gboolean
+expect_resume (VsRun *run, gpointer reason, GError **error)
+{
+  vs_domain_expect_resume (vs_run_get_domain (run), GPOINTER_TO_INT (reason));
+  return TRUE;
+}
+
+static gboolean
+expect_end (VsRun *run, gpointer reason, GError **error)
+{
+  vs_domain_expect_end (vs_run_get_domain (run), GPOINTER_TO_INT (reason));
+  return TRUE;
+}
+
+gboolean
+vs_steps_stop (VsRun *run, VmSnapStateReason reason, GError **error)
+{
+  vs_run_on_main (run, expect_stop, GINT_TO_POINTER (reason), NULL);
+  return vs_steps_call (run, "stop", NULL, error);
+}
+
+/* VMSNAP_STATE_REASON_UNKNOWN: the domain shows the reason for which it ran before. */
+gboolean
+vs_steps_cont (VsRun *run, VmSnapStateReason reason, GError **error)
+{
+  vs_run_on_main (run, expect_resume, GINT_TO_POINTER (reason), NULL);
+  return vs_steps_call (run, "cont", NULL, error);
+}
+
+static gboolean
+apply_wish (VsRun *run, gpointer data, GError **error)
+{
+  gboolean *run_it = data;
+  VsWish wish = vs_domain_take_wish (vs_run_get_domain (run));
+
+  if (wish != VS_WISH_NONE)
+    *run_it = wish == VS_WISH_RUN;
+  return TRUE;
+}
+
+/* At the end of an operation: runs the guest, or leaves it paused, as the operation wants it; but what a user asked for
+ * meanwhile counts more. */
+gboolean
+vs_steps_settle_running (VsRun *run, gboolean run_it, VmSnapStateReason reason, GError **error)
+{
+  gboolean running;
+
+  vs_run_on_main (run, apply_wish, &run_it, NULL);
+  if (!vs_steps_is_running (run, &running, error))
+    return FALSE;
+  if (running == run_it)
+    return TRUE;
+  return run_it ? vs_steps_cont (run, reason, error) : vs_steps_stop (run, VMSNAP_STATE_REASON_USER, error);
+}
+
+/* For undo: a guest that ran before the operation runs again; a guest that is gone needs nothing. */
+gboolean
+vs_steps_restore_running (VsRun *run, GError **error)
+{
+  if (vs_run_get_monitor (run, NULL) == NULL)
+    return TRUE;
+  return vs_steps_settle_running (run, vs_run_get_flag (run, FACT_RUNNING), VMSNAP_STATE_REASON_UNKNOWN, error);
+}
+
+static gboolean
+is_detached (VsRun *run, gpointer data, GError **error)
+{
+  return !vs_domain_is_active (vs_run_get_domain (run));
+}
+
+/* Ends the guest and waits until the domain knows. */
+gboolean
+vs_steps_end_guest (VsRun *run, VsProcessEnd how, VmSnapStateReason reason, GError **error)
+{
+  VsGuest *guest = vs_run_get_guest (run);
+  gint64 deadline = g_get_monotonic_time () + END_TIMEOUT;
+
+  if (guest == NULL)
+    return TRUE;
+  vs_run_on_main (run, expect_end, GINT_TO_POINTER (reason), NULL);
+  if (!vs_guest_end (guest, how, END_TIMEOUT, NULL, error))
+    return FALSE;
+  /* The main thread hears of the end by its own watch; each look lets it run once more. */
+  while (!vs_run_on_main (run, is_detached, NULL, NULL) && g_get_monotonic_time () < deadline)
+    g_thread_yield ();
+  vs_run_set_guest (run, NULL);
+  return TRUE;
+}
+
+/* The same name in a next life, so that recovery finds the job again. */
+char *
+vs_steps_job_id (VsRun *run, const char *what)
+{
+  return g_strdup_printf ("vmsnap-%u-%s", vs_run_get_number (run), what);
+}
+
+/* For undo and recovery: whatever QEMU still does under this name must end before anything else is done. */
+gboolean
+vs_steps_wait_for_job (VsRun *run, const char *job_id, GError **error)
+{
+  QmpClient *monitor = vs_run_get_monitor (run, NULL);
+  g_autoptr (GError) local = NULL;
+
+  if (monitor == NULL || qmp_job_wait (monitor, job_id, NULL, NULL, NULL, &local))
+    return TRUE;
+  /* How it ended is seen from what it did. */
+  if (g_error_matches (local, VMSNAP_ERROR, VMSNAP_ERROR_TIMEOUT))
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  return TRUE;
+}
+
+/* A line `key: number` or `key number` of a file under /proc. */
+static guint64
+read_proc (VsRun *run, const char *file, const char *key)
+{
+  VsGuest *guest = vs_run_get_guest (run);
+  g_autofree char *path = NULL;
+  g_autofree char *text = NULL;
+  const char *line;
+
+  if (guest == NULL)
+    return 0;
+  path = g_strdup_printf ("/proc/%d/%s", (int) vs_process_get_pid (vs_guest_get_process (guest)), file);
+  if (!g_file_get_contents (path, &text, NULL, NULL))
+    return 0;
+  line = strstr (text, key);
+  return line != NULL ? g_ascii_strtoull (line + strlen (key), NULL, 10) : 0;
+}
+
+/* By whichever way: the first counts write(2) and its like, the second what went to the block layer (native AIO). */
+guint64
+vs_steps_bytes_written (VsRun *run)
+{
+  return MAX (read_proc (run, "io", "wchar:"), read_proc (run, "io", "\nwrite_bytes:"));
+}
+
+guint64
+vs_steps_bytes_read (VsRun *run)
+{
+  return MAX (read_proc (run, "io", "rchar:"), read_proc (run, "io", "\nread_bytes:"));
+}
+
+guint64
+vs_steps_resident_memory (VsRun *run)
+{
+  return read_proc (run, "status", "VmRSS:") * 1024;
+}
+
+const char *
+vs_steps_emulator (VsRun *run)
+{
+  const char *emulator = vs_run_get_def (run)->emulator;
+
+  return emulator != NULL ? emulator : vs_engine_get_emulator (vs_run_get_engine (run));
+}
+
+char *
+vs_steps_image_tool (VsRun *run, GError **error)
+{
+  return vs_image_tool_find (vs_steps_emulator (run), error);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "vs-workflow.h"
+
+G_BEGIN_DECLS
+
+/*
+ * Internal snapshots as tags in qcow2 files: through the monitor while there is a guest, through qemu-img while there
+ * is none. Which disks take part is a fact of the run, so that recovery needs no definition. Threads of runs.
+ */
+
+/* Facts: an array of {target, path}, and the target of the disk that keeps the memory */
+#define VS_TAGS_FACT_DISKS "disks"
+#define VS_TAGS_FACT_VMSTATE "vmstate"
+
+/* QEMU's jobs, for vs_steps_job_id(): after success they stay until vs_tags_dismiss(), so that recovery can ask */
+#define VS_TAGS_JOB_SAVE "save"
+#define VS_TAGS_JOB_LOAD "load"
+
+/**
+ * VsTagState:
+ * @target: the disk
+ * @node: (nullable): its active node in the guest; %NULL: the guest doesn't have this file
+ * @path: its active file
+ * @present: whether the tag is there
+ * @vm_state_size: bytes of guest state kept under the tag
+ *
+ * One disk and one tag.
+ */
+typedef struct {
+  char *target;
+  char *node;
+  char *path;
+  gboolean present;
+  guint64 vm_state_size;
+} VsTagState;
+
+/* Main thread, for checks: the disks of @def that an internal snapshot covers become the fact; refuses what can't be
+ * covered. */
+gboolean vs_tags_choose_disks (VsDomainDef *def,
+                               JsonObject *facts,
+                               GError **error);
+
+/* The disks of a snapshot on record */
+JsonArray *vs_tags_list_disks (VsSnapshotDef *snapshot);
+
+GPtrArray *vs_tags_look (VsRun *run,
+                         const char *tag,
+                         GError **error);
+const VsTagState *vs_tags_get_vmstate (VsRun *run,
+                                       GPtrArray *states);
+gboolean vs_tags_check_complete (VsRun *run,
+                                 GPtrArray *states,
+                                 const char *tag,
+                                 GError **error);
+gboolean vs_tags_protect (VsRun *run,
+                          const char *tag,
+                          GError **error);
+gboolean vs_tags_save (VsRun *run,
+                       const char *tag,
+                       GError **error);
+gboolean vs_tags_create_offline (VsRun *run,
+                                 const char *tag,
+                                 GError **error);
+gboolean vs_tags_load (VsRun *run,
+                       const char *tag,
+                       guint64 vm_state_size,
+                       GCancellable *cancellable,
+                       GError **error);
+void vs_tags_dismiss (VsRun *run,
+                      const char *what);
+gboolean vs_tags_apply_offline (VsRun *run,
+                                const char *tag,
+                                GError **error);
+gboolean vs_tags_delete (VsRun *run,
+                         const char *tag,
+                         GError **error);
+
+G_END_DECLS

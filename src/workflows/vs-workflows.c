@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The table of all workflows.
+ */
+#include "vs-operations.h"
+#include "vs-snapshot-workflows.h"
+#include "vs-start.h"
+
+const VsWorkflow *const vs_workflows[] = {
+  &vs_workflow_start,
+  &vs_workflow_snapshot_create,
+  &vs_workflow_snapshot_revert_in_place,
+  &vs_workflow_snapshot_revert_restart,
+  &vs_workflow_snapshot_delete,
+  NULL,
+};
