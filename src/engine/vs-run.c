@@ -325,11 +325,14 @@ static gpointer
 thread_main (gpointer user_data)
 {
   VsRun *self = user_data;
+  GError *leftover = NULL;
 
   if (self->recovery)
     settle (self);
-  else if (settle_leftovers (self, &self->error))
+  else if (settle_leftovers (self, &leftover))
     run_forward (self, 0);
+  else
+    self->error = leftover;
   invoke_on_main (on_done, self);
   return NULL;
 }
