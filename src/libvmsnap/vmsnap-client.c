@@ -579,7 +579,7 @@ vmsnap_client_get_object_manager (VmSnapClient *client)
 }
 
 /**
- * vmsnap_client_dup_name_owner: (get-property name-owner)
+ * vmsnap_client_dup_name_owner:
  * @client: a client
  *
  * Returns: (transfer full) (nullable): the unique bus name of the service; %NULL while it isn't running
@@ -595,7 +595,7 @@ vmsnap_client_dup_name_owner (VmSnapClient *client)
 }
 
 /**
- * vmsnap_client_get_service_running: (get-property service-running)
+ * vmsnap_client_get_service_running:
  * @client: a client
  *
  * Returns: whether the service is running
@@ -609,7 +609,7 @@ vmsnap_client_get_service_running (VmSnapClient *client)
 }
 
 /**
- * vmsnap_client_get_interactive: (get-property interactive)
+ * vmsnap_client_get_interactive:
  * @client: a client
  *
  * Returns: whether the user may be asked for authorization
@@ -623,7 +623,7 @@ vmsnap_client_get_interactive (VmSnapClient *client)
 }
 
 /**
- * vmsnap_client_set_interactive: (set-property interactive)
+ * vmsnap_client_set_interactive:
  * @client: a client
  * @interactive: whether the user may be asked for authorization
  *
