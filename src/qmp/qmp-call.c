@@ -160,6 +160,21 @@ qmp_call_wait (QmpCall *call, gint64 deadline, GCancellable *cancellable, GError
   return g_steal_pointer (&call->value);
 }
 
+/* Waits, but doesn't end the call at the deadline. Returns: whether the call has ended */
+gboolean
+qmp_call_poll (QmpCall *call, gint64 deadline)
+{
+  gboolean in_time = TRUE;
+  gboolean done;
+
+  g_mutex_lock (&call->connection->lock);
+  while (!call->done && in_time)
+    in_time = qmp_cond_wait (&call->changed, &call->connection->lock, deadline);
+  done = call->done;
+  g_mutex_unlock (&call->connection->lock);
+  return done;
+}
+
 /* In the I/O thread: ends a call with a task. Takes @value and @error, of which one is %NULL. */
 void
 qmp_call_return (QmpCall *call, JsonNode *value, GError *error)

@@ -404,10 +404,19 @@ qmp_client_call_finish (QmpClient *client, GAsyncResult *result, GError **error)
 void
 qmp_client_send (QmpClient *client, const char *command, JsonObject *arguments)
 {
+  g_autoptr (QmpCall) call = qmp_client_begin (client, command, arguments, NULL);
+}
+
+/* Within this library: gives a command (arguments: transfer full), and leaves the waiting to the caller. */
+QmpCall *
+qmp_client_begin (QmpClient *client, const char *command, JsonObject *arguments, GError **error)
+{
   g_autoptr (JsonObject) owned = arguments;
   g_autoptr (QmpCall) call = qmp_call_new (client->connection, command);
 
-  qmp_connection_submit (client->connection, call, arguments, -1, NULL);
+  if (!qmp_connection_submit (client->connection, call, arguments, -1, error))
+    return NULL;
+  return g_steal_pointer (&call);
 }
 
 /**

@@ -127,6 +127,8 @@ JsonNode *qmp_call_wait (QmpCall *call,
                          gint64 deadline,
                          GCancellable *cancellable,
                          GError **error);
+gboolean qmp_call_poll (QmpCall *call,
+                        gint64 deadline);
 void qmp_call_set_task (QmpCall *call,
                         GTask *task,
                         gint64 deadline);
@@ -138,6 +140,11 @@ GError *qmp_call_closed_error (QmpCall *call,
                                const GError *closed);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (QmpCall, qmp_call_unref)
+
+QmpCall *qmp_client_begin (QmpClient *client,
+                           const char *command,
+                           JsonObject *arguments,
+                           GError **error);
 
 QmpEvent *qmp_event_new (JsonObject *message);
 QmpWatch *qmp_watch_new (QmpConnection *connection,

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * QEMU's jobs, waited for in a workflow's thread: by JOB_STATUS_CHANGE, never by asking again and again, for QEMU's main
- * loop stands still in some of them. A job that has concluded is asked for its error, and then dismissed.
+ * loop stands still in some of them: then even the answer to the command that made the job comes only at the job's end,
+ * while events come at once. A job that has concluded is asked for its error, and then dismissed.
  *
  * The states: https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#background-jobs
  */
 #include "qmp-job.h"
 
+#include "qmp-connection.h"
 #include "vmsnap-error.h"
 
 typedef struct
@@ -14,7 +16,7 @@ typedef struct
   QmpClient *client;
   const char *job_id;
   QmpWatch *watch;
-  char *status;
+  char *status; /* NULL: nothing has been heard of the job yet */
   QmpJobProgressFunc func;
   gpointer user_data;
   GCancellable *cancellable;
@@ -71,7 +73,7 @@ absent (const char *job_id, GError **error)
 static gboolean
 is_end (const char *status)
 {
-  return g_str_equal (status, "concluded") || g_str_equal (status, "null");
+  return g_strcmp0 (status, "concluded") == 0 || g_strcmp0 (status, "null") == 0;
 }
 
 /* Asks QEMU about the job. @object: (out) (transfer full) (nullable): what it says, %NULL when it doesn't know it */
@@ -169,7 +171,7 @@ set_status (Wait *wait, const char *status)
 static void
 tick (Wait *wait)
 {
-  if (wait->func != NULL && !is_end (wait->status))
+  if (wait->func != NULL && wait->status != NULL && !is_end (wait->status))
     wait->func (wait->client, wait->job_id, wait->status, wait->user_data);
 }
 
@@ -187,6 +189,16 @@ ask_status (Wait *wait, GError **error)
   return TRUE;
 }
 
+static void
+take_event (Wait *wait, QmpEvent *event)
+{
+  JsonObject *data = qmp_event_get_data (event);
+  const char *status = qmp_json_get_string (data, "status");
+
+  if (status != NULL && g_strcmp0 (qmp_json_get_string (data, "id"), wait->job_id) == 0)
+    set_status (wait, status);
+}
+
 /* Waits for one tick or one event. Returns: %FALSE when the connection ended */
 static gboolean
 wait_once (Wait *wait, GError **error)
@@ -196,20 +208,40 @@ wait_once (Wait *wait, GError **error)
   GCancellable *cancellable = wait->cancel_sent ? NULL : wait->cancellable;
   g_autoptr (QmpEvent) event = qmp_watch_pop (wait->watch, deadline, cancellable, &local_error);
 
-  if (event != NULL && g_strcmp0 (qmp_json_get_string (qmp_event_get_data (event), "id"), wait->job_id) == 0)
-    {
-      const char *status = qmp_json_get_string (qmp_event_get_data (event), "status");
-
-      set_status (wait, status != NULL ? status : "unknown");
-    }
+  if (event != NULL)
+    take_event (wait, event);
   else if (g_error_matches (local_error, VMSNAP_ERROR, VMSNAP_ERROR_CANCELLED))
     send_cancel (wait);
-  else if (local_error != NULL && !g_error_matches (local_error, VMSNAP_ERROR, VMSNAP_ERROR_TIMEOUT))
+  else if (!g_error_matches (local_error, VMSNAP_ERROR, VMSNAP_ERROR_TIMEOUT))
     {
       g_propagate_error (error, g_steal_pointer (&local_error));
       return FALSE;
     }
   return !qmp_watch_take_overflow (wait->watch) || ask_status (wait, error);
+}
+
+/* Waits for the answer to the command that makes the job: for the usual time until the job is heard of, and from then on
+ * for as long as the job takes. Returns: %FALSE when the command was refused, or the connection ended */
+static gboolean
+await_answer (Wait *wait, QmpCall *call, GError **error)
+{
+  gint64 deadline = g_get_monotonic_time () + QMP_DEFAULT_TIMEOUT;
+  g_autoptr (JsonNode) reply = NULL;
+
+  while (!qmp_call_poll (call, g_get_monotonic_time () + QMP_JOB_TICK))
+    {
+      QmpEvent *event;
+
+      for (; (event = qmp_watch_pop (wait->watch, 0, NULL, NULL)) != NULL; qmp_event_unref (event))
+        take_event (wait, event);
+      if (wait->status == NULL && g_get_monotonic_time () > deadline)
+        break;
+      if (!wait->cancel_sent && g_cancellable_is_cancelled (wait->cancellable))
+        send_cancel (wait);
+      tick (wait);
+    }
+  reply = qmp_call_wait (call, 0, NULL, error);
+  return reply != NULL;
 }
 
 /* The job has ended: how? */
@@ -251,18 +283,16 @@ wait_for_end (Wait *wait, GError **error)
 static gboolean
 run (Wait *wait, const char *command, JsonObject *arguments, GError **error)
 {
-  g_autoptr (JsonNode) reply = NULL;
+  g_autoptr (QmpCall) call = NULL;
 
   if (!check_cancelled (wait->cancellable, wait->job_id, error))
     {
       json_object_unref (arguments);
       return FALSE;
     }
-  /* not with the cancellable: then nobody would know whether there is a job to be cancelled */
-  reply = qmp_client_call (wait->client, command, arguments, NULL, error);
-  if (reply == NULL)
+  call = qmp_client_begin (wait->client, command, arguments, error);
+  if (call == NULL || !await_answer (wait, call, error))
     return FALSE;
-  set_status (wait, "created");
   return wait_for_end (wait, error);
 }
 
@@ -277,7 +307,8 @@ run (Wait *wait, const char *command, JsonObject *arguments, GError **error)
  * @cancellable: (nullable): cancels the job
  * @error: return location for a #GError
  *
- * Makes a job, waits until it has concluded, however long that takes, and dismisses it. Cancelling sends job-cancel, and
+ * Makes a job, waits until it has concluded, however long that takes, and dismisses it. (A QEMU that neither answers nor
+ * tells of the job for %QMP_DEFAULT_TIMEOUT is an error: %VMSNAP_ERROR_TIMEOUT.) Cancelling sends job-cancel, and
  * the wait goes on until the job has concluded; one that succeeds all the same is reported as a success.
  *
  * A job that was cancelled or failed may have done its work, or part of it: snapshot-save, for one, heeds a cancellation

@@ -37,7 +37,7 @@ typedef enum {
  *
  * Called in the waiting thread every %QMP_JOB_TICK, and at each change of the job's status, so that the caller can
  * measure how far the job is. It should look at files rather than ask QEMU, whose main loop stands still in some jobs
- * (snapshot-save, snapshot-load): a command would wait until the job's end.
+ * (snapshot-save, snapshot-load, snapshot-delete): a command would wait until the job's end.
  */
 typedef void (*QmpJobProgressFunc) (QmpClient *client,
                                     const char *job_id,
@@ -68,8 +68,8 @@ gboolean qmp_job_run_and_keep (QmpClient *client,
                                gpointer user_data,
                                GCancellable *cancellable,
                                GError **error);
-/* The same as the first for a job that exists already, as after a restart of the service. NOT_FOUND: QEMU has no such job; whether it
- * succeeded or failed must be seen from what it did. */
+/* The same as the first for a job that exists already, as after a restart of the service. NOT_FOUND: QEMU has no such
+ * job; whether it succeeded or failed must be seen from what it did. */
 gboolean qmp_job_wait (QmpClient *client,
                        const char *job_id,
                        QmpJobProgressFunc func,

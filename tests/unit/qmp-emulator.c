@@ -31,7 +31,7 @@ emulator_set_up (Emulator *emulator, gconstpointer data)
   g_subprocess_launcher_set_child_setup (launcher, die_with_parent, NULL, NULL);
   emulator->process
     = g_subprocess_launcher_spawn (launcher, &error, program != NULL ? program : "qemu-system-x86_64", "-machine",
-                                   "none", "-nodefaults", "-display", "none", "-S", "-chardev", monitor, "-mon",
+                                   data != NULL ? (const char *) data : "none", "-m", "16", "-nodefaults", "-display", "none", "-S", "-chardev", monitor, "-mon",
                                    "chardev=monitor,mode=control", NULL);
   g_assert_no_error (error);
   emulator->client = qmp_client_connect (emulator->monitor, QMP_CONNECT_WAIT_FOR_SOCKET, PATIENCE, NULL, &error);

@@ -5,7 +5,8 @@
 
 G_BEGIN_DECLS
 
-/* A real QEMU without a machine in it, and a connection to its monitor. Fits g_test_add() as a fixture. */
+/* A real QEMU, and a connection to its monitor. Fits g_test_add() as a fixture, whose data is the machine's type; NULL:
+ * without a machine. */
 typedef struct
 {
   char *dir;

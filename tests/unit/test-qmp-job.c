@@ -289,6 +289,59 @@ test_many_at_once (Emulator *emulator, gconstpointer data)
     g_thread_join (threads[i]);
 }
 
+static JsonObject *
+snapshot_args (const char *tag, gboolean with_memory)
+{
+  const char *const disks[] = { "disk", NULL };
+
+  return qmp_args_new ("s:job-id", "job", "s:tag", tag, "s:vmstate", with_memory ? "disk" : NULL, "S:devices", disks,
+                       NULL);
+}
+
+static void
+add_qcow2_disk (Emulator *emulator)
+{
+  g_autofree char *path = g_build_filename (emulator->dir, "image", NULL);
+
+  g_assert_true (qmp_job_run (emulator->client, "blockdev-create", create_args (emulator, "job", "image"), "job", NULL,
+                              NULL, NULL, NULL));
+  json_node_unref (emulator_call (emulator, "blockdev-add",
+                                  qmp_args_new ("s:driver", "file", "s:node-name", "file", "s:filename", path, NULL)));
+  g_assert_true (qmp_job_run (
+    emulator->client, "blockdev-create",
+    qmp_args_new ("s:job-id", "job", "o:options",
+                  qmp_args_new ("s:driver", "qcow2", "s:file", "file", "i:size", (gint64) 1024 * 1024, NULL), NULL),
+    "job", NULL, NULL, NULL, NULL));
+  json_node_unref (emulator_call (emulator, "blockdev-add",
+                                  qmp_args_new ("s:driver", "qcow2", "s:node-name", "disk", "s:file", "file", NULL)));
+}
+
+static void
+test_snapshots (Emulator *emulator, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  add_qcow2_disk (emulator);
+  for (guint i = 0; i < 2; i++)
+    {
+      g_assert_true (qmp_job_run (emulator->client, "snapshot-save", snapshot_args ("one", TRUE), "job", NULL, NULL,
+                                  NULL, &error));
+      g_assert_no_error (error);
+      g_assert_false (qmp_job_run (emulator->client, "snapshot-save", snapshot_args ("one", TRUE), "job", NULL, NULL,
+                                   NULL, &error));
+      g_assert_error (error, VMSNAP_ERROR, VMSNAP_ERROR_HYPERVISOR);
+      g_assert_nonnull (strstr (error->message, "already exists"));
+      g_clear_error (&error);
+      g_assert_true (qmp_job_run (emulator->client, "snapshot-load", snapshot_args ("one", TRUE), "job", NULL, NULL,
+                                  NULL, &error));
+      g_assert_no_error (error);
+      g_assert_true (qmp_job_run (emulator->client, "snapshot-delete", snapshot_args ("one", FALSE), "job", NULL, NULL,
+                                  NULL, &error));
+      g_assert_no_error (error);
+    }
+  remove_image (emulator, "image");
+}
+
 /* What a scripted QEMU does with the one job that it is asked for. */
 typedef struct
 {
@@ -384,6 +437,38 @@ test_overflow (void)
   g_assert_no_error (error);
 }
 
+/* As snapshot-save does it: the answer to the command comes at the job's end, and not before a tick. */
+static void
+answer_at_the_end (Peer *peer, gpointer data)
+{
+  gint64 id, cancel_id;
+
+  peer_greet (peer);
+  id = peer_expect (peer, "make");
+  peer_send (peer, EVENT ("created") EVENT ("running"));
+  cancel_id = peer_expect (peer, "job-cancel"); /* a tick has cancelled */
+  peer_reply (peer, id, "{}");
+  peer_send (peer, EVENT ("waiting") EVENT ("pending") EVENT ("concluded"));
+  peer_reply (peer, cancel_id, "{}");
+  peer_reply (peer, peer_expect (peer, "query-jobs"), "[{\"id\": \"j\", \"status\": \"concluded\"}]");
+  peer_reply (peer, peer_expect (peer, "job-dismiss"), "{}");
+  peer_expect_end (peer);
+}
+
+static void
+test_answer_at_the_end (void)
+{
+  g_autoptr (Peer) peer = peer_new (answer_at_the_end, NULL);
+  g_autoptr (QmpClient) client = peer_connect (peer, NULL);
+  g_autoptr (GError) error = NULL;
+  g_auto (Progress) progress = { .cancellable = g_cancellable_new () };
+
+  g_assert_true (qmp_job_run (client, "make", qmp_args_new ("s:job-id", "j", NULL), "j", on_progress, &progress,
+                              progress.cancellable, &error));
+  g_assert_no_error (error);
+  g_assert_cmpstr (progress.first_status, ==, "running");
+}
+
 #define ADD(path, func) g_test_add (path, Emulator, NULL, set_up_disks, func, emulator_tear_down)
 
 int
@@ -400,6 +485,9 @@ main (int argc, char **argv)
   ADD ("/qmp/job/wait-for-one-that-has-concluded", test_wait_for_concluded);
   ADD ("/qmp/job/wait-for-none-is-not-found", test_wait_for_absent);
   ADD ("/qmp/job/many-at-once-are-kept-apart", test_many_at_once);
+  g_test_add ("/qmp/job/snapshots-are-saved-loaded-and-deleted", Emulator, "pc,accel=tcg", emulator_set_up,
+              test_snapshots, emulator_tear_down);
+  g_test_add_func ("/qmp/job/ticks-before-the-command-is-answered", test_answer_at_the_end);
   for (guint i = 0; i < G_N_ELEMENTS (scripts); i++)
     {
       g_autofree char *path = g_strconcat ("/qmp/job/scripted/", scripts[i].name, NULL);
