@@ -100,7 +100,7 @@ add_usb_controller (VsCommandLine *line, const VsControllerDef *def, GError **er
   if (g_str_equal (model, "ich9-ehci1"))
     return add_ich9 (line, error);
   if (g_str_has_suffix (model, "-xhci"))
-    return add_xhci (line, model, def->ports, error);
+    return add_xhci (line, g_str_equal (model, "nec-xhci") ? "nec-usb-xhci" : model, def->ports, error);
   device = vs_option_new (g_str_equal (model, "piix3-uhci") ? "piix3-usb-uhci" : model);
   add_usb_id (line, device);
   return place_and_take (line, device, VS_SLOT_CONVENTIONAL, error);

@@ -36,14 +36,9 @@ add_vnc (VsCommandLine *line, const VsGraphicsDef *def, guint index, GError **er
     g_string_append_printf (vnc, "unix:vnc%u.sock", index);
   else if (def->autoport || def->port < 0)
     g_string_append_printf (vnc, "%s:0,to=%d", address, VNC_MAX_DISPLAY);
-  else if (def->port >= VNC_BASE_PORT)
-    g_string_append_printf (vnc, "%s:%d", address, def->port - VNC_BASE_PORT);
   else
-    {
-      g_string_free (vnc, TRUE);
-      return vs_command_line_refuse (line, error, def->line, "VNC can't listen on port %d; %d and up are possible",
-                                     def->port, VNC_BASE_PORT);
-    }
+    /* The definition has no ports below. */
+    g_string_append_printf (vnc, "%s:%d", address, def->port - VNC_BASE_PORT);
   if (def->share_policy != NULL)
     vs_option_add (vnc, "share", "%s", def->share_policy);
   vs_command_line_take (line, "-vnc", vnc);
