@@ -475,15 +475,20 @@ test_drop_while_calling (void)
   g_autoptr (Peer) peer = peer_new (events_and_answers, GUINT_TO_POINTER (1));
   QmpClient *client = connect_or_abort (peer);
   g_autoptr (Seen) seen = seen_new (NULL, NULL);
-  gpointer weak = client;
+  QmpClient *alive;
+  GWeakRef weak;
 
-  g_object_add_weak_pointer (G_OBJECT (client), &weak);
+  g_weak_ref_init (&weak, client);
   call_async (client, "go", PATIENCE, NULL, seen);
   g_object_unref (client);
   run_until (seen, &seen->done, 1);
   g_assert_no_error (seen->error);
-  while (g_atomic_pointer_get (&weak) != NULL)
-    g_thread_yield ();
+  while ((alive = g_weak_ref_get (&weak)) != NULL) /* the I/O thread may drop it last */
+    {
+      g_object_unref (alive);
+      g_thread_yield ();
+    }
+  g_weak_ref_clear (&weak);
 }
 
 int
