@@ -4,6 +4,7 @@
  * pass, so that no path is involved. Asked from the main thread, never waiting in it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 typedef struct
 {
   int fd;
+  int writing_fd;
   gint64 set;
 } Shot;
 
@@ -21,6 +23,8 @@ shot_free (Shot *shot)
 {
   if (shot->fd >= 0)
     close (shot->fd);
+  if (shot->writing_fd >= 0)
+    close (shot->writing_fd);
   g_free (shot);
 }
 
@@ -88,6 +92,25 @@ on_fd_added (GObject *source, GAsyncResult *result, gpointer user_data)
                          on_dumped, g_object_ref (task));
 }
 
+/* The picture's file, and the descriptor that QEMU writes it through: QEMU takes one from a set only when it was opened
+ * for just what it wants to do. */
+static gboolean
+make_file (Shot *shot, GError **error)
+{
+  g_autofree char *path = NULL;
+
+  shot->fd = memfd_create ("vmsnap-screenshot", MFD_CLOEXEC);
+  if (shot->fd >= 0)
+    {
+      path = g_strdup_printf ("/proc/self/fd/%d", shot->fd);
+      shot->writing_fd = open (path, O_WRONLY | O_CLOEXEC);
+    }
+  if (shot->writing_fd >= 0)
+    return TRUE;
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IO, "No memory for the picture: %s", g_strerror (errno));
+  return FALSE;
+}
+
 /**
  * vs_operation_screenshot_async:
  * @domain: a domain with a guest
@@ -102,8 +125,9 @@ vs_operation_screenshot_async (VsDomain *domain, GAsyncReadyCallback callback, g
   g_autoptr (GTask) task = g_task_new (domain, NULL, callback, user_data);
   Shot *shot = g_new0 (Shot, 1);
   QmpClient *client = get_client (task);
+  GError *error = NULL;
 
-  shot->fd = -1;
+  shot->fd = shot->writing_fd = -1;
   g_task_set_task_data (task, shot, (GDestroyNotify) shot_free);
   if (client == NULL)
     {
@@ -111,14 +135,12 @@ vs_operation_screenshot_async (VsDomain *domain, GAsyncReadyCallback callback, g
                                "%s is shutoff and has no screen: start it first", vs_domain_get_name (domain));
       return;
     }
-  shot->fd = memfd_create ("vmsnap-screenshot", MFD_CLOEXEC);
-  if (shot->fd < 0)
+  if (!make_file (shot, &error))
     {
-      g_task_return_new_error (task, VMSNAP_ERROR, VMSNAP_ERROR_IO, "No memory for the picture: %s",
-                               g_strerror (errno));
+      g_task_return_error (task, error);
       return;
     }
-  qmp_client_call_async (client, "add-fd", NULL, shot->fd, QMP_DEFAULT_TIMEOUT, NULL, on_fd_added,
+  qmp_client_call_async (client, "add-fd", NULL, shot->writing_fd, QMP_DEFAULT_TIMEOUT, NULL, on_fd_added,
                          g_object_ref (task));
 }
 
