@@ -84,6 +84,7 @@ void
 bus_auth_target_clear (BusAuthTarget *target)
 {
   g_clear_pointer (&target->domain_name, g_free);
+  g_clear_pointer (&target->new_name, g_free);
   g_clear_pointer (&target->domain_uuid, g_free);
   g_clear_pointer (&target->snapshot, g_free);
 }

@@ -125,6 +125,24 @@ refuse_unanswered (GTask *task, const GError *error)
   refuse (task, VMSNAP_ERROR_NOT_AUTHORIZED, why);
 }
 
+static void ask_polkit (GTask *task);
+
+/* Yes, as far as it was asked. */
+static void
+accept (GTask *task)
+{
+  BusAuthTarget *target = &((Check *) g_task_get_task_data (task))->target;
+
+  if (target->new_name == NULL)
+    {
+      g_task_return_boolean (task, TRUE);
+      return;
+    }
+  g_free (target->domain_name);
+  target->domain_name = g_steal_pointer (&target->new_name);
+  ask_polkit (task);
+}
+
 static void
 on_answer (GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -136,7 +154,7 @@ on_answer (GObject *source, GAsyncResult *result, gpointer user_data)
   if (answer == NULL)
     refuse_unanswered (task, error);
   else if (polkit_authorization_result_get_is_authorized (answer))
-    g_task_return_boolean (task, TRUE);
+    accept (task);
   else if (polkit_authorization_result_get_dismissed (answer))
     refuse_action (task, VMSNAP_ERROR_NOT_AUTHORIZED_DISMISSED, "the question for the password was dismissed");
   else if (polkit_authorization_result_get_is_challenge (answer))
@@ -219,17 +237,14 @@ check_polkit (GTask *task)
     polkit_authority_get_async (check->cancellable, on_authority, g_object_ref (task));
 }
 
+/* The caller's uid is known. */
 static void
-on_uid (GObject *source, GAsyncResult *result, gpointer user_data)
+decide (GTask *task)
 {
-  g_autoptr (GTask) task = user_data;
   BusAuth *self = g_task_get_source_object (task);
-  Check *check = g_task_get_task_data (task);
-  g_autoptr (GError) error = NULL;
+  const Check *check = g_task_get_task_data (task);
 
-  if (!bus_callers_get_uid_finish (self->callers, result, &check->uid, &error))
-    refuse (task, VMSNAP_ERROR_NOT_AUTHORIZED, error->message);
-  else if (self->is_session && check->uid != getuid ())
+  if (self->is_session && check->uid != getuid ())
     refuse (task, VMSNAP_ERROR_NOT_AUTHORIZED, "on a session bus the service serves its own user only");
   else if (self->is_session)
     g_task_return_boolean (task, TRUE);
@@ -237,6 +252,19 @@ on_uid (GObject *source, GAsyncResult *result, gpointer user_data)
     g_task_return_boolean (task, TRUE);
   else
     check_polkit (task);
+}
+
+static void
+on_uid (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GTask) task = user_data;
+  Check *check = g_task_get_task_data (task);
+  g_autoptr (GError) error = NULL;
+
+  if (bus_callers_get_uid_finish (BUS_CALLERS (source), result, &check->uid, &error))
+    decide (task);
+  else
+    refuse (task, VMSNAP_ERROR_NOT_AUTHORIZED, error->message);
 }
 
 static Check *
@@ -249,6 +277,7 @@ check_new (GDBusMethodInvocation *invocation, const BusAuthRow *row, const BusAu
   check->row = row;
   check->target = *target;
   check->target.domain_name = g_strdup (target->domain_name);
+  check->target.new_name = g_strdup (target->new_name);
   check->target.domain_uuid = g_strdup (target->domain_uuid);
   check->target.snapshot = g_strdup (target->snapshot);
   check->interactive =
@@ -278,6 +307,7 @@ bus_auth_check_async (BusAuth *self,
   g_autoptr (GTask) task = g_task_new (self, NULL, callback, user_data);
   const BusAuthRow *row = bus_auth_find_row (g_dbus_method_invocation_get_interface_name (invocation),
                                              g_dbus_method_invocation_get_method_name (invocation));
+  Check *check;
 
   g_task_set_source_tag (task, bus_auth_check_async);
   if (row == NULL)
@@ -287,9 +317,13 @@ bus_auth_check_async (BusAuth *self,
                                g_dbus_method_invocation_get_method_name (invocation));
       return;
     }
-  g_task_set_task_data (task, check_new (invocation, row, target), (GDestroyNotify) check_free);
-  bus_callers_get_uid_async (self->callers, g_dbus_method_invocation_get_connection (invocation),
-                             g_dbus_method_invocation_get_sender (invocation), on_uid, g_object_ref (task));
+  check = check_new (invocation, row, target);
+  g_task_set_task_data (task, check, (GDestroyNotify) check_free);
+  if (bus_callers_peek_uid (self->callers, g_dbus_method_invocation_get_sender (invocation), &check->uid))
+    decide (task);
+  else
+    bus_callers_get_uid_async (self->callers, g_dbus_method_invocation_get_connection (invocation),
+                               g_dbus_method_invocation_get_sender (invocation), on_uid, g_object_ref (task));
 }
 
 /**

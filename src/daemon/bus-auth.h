@@ -35,6 +35,7 @@ typedef struct {
 /**
  * BusAuthTarget:
  * @domain_name: (nullable): which domain the call is about
+ * @new_name: (nullable): the name that it is to have then, if that is another one: polkit is asked about both
  * @domain_uuid: (nullable): its uuid
  * @snapshot: (nullable): the snapshot's name
  * @has_owner: whether @owner is meaningful
@@ -44,6 +45,7 @@ typedef struct {
  */
 typedef struct {
   char *domain_name;
+  char *new_name;
   char *domain_uuid;
   char *snapshot;
   gboolean has_owner;

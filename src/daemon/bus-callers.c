@@ -80,7 +80,7 @@ on_owner_changed (GDBusConnection *connection,
     g_hash_table_remove (BUS_CALLERS (user_data)->callers, name);
 }
 
-static Caller *
+static void
 add_caller (BusCallers *self, GDBusConnection *connection, const char *sender)
 {
   Caller *caller = g_new0 (Caller, 1);
@@ -90,7 +90,6 @@ add_caller (BusCallers *self, GDBusConnection *connection, const char *sender)
     connection, DBUS_NAME, DBUS_NAME, "NameOwnerChanged", DBUS_PATH, sender, G_DBUS_SIGNAL_FLAGS_NONE,
     on_owner_changed, self, NULL);
   g_hash_table_insert (self->callers, g_strdup (sender), caller);
-  return caller;
 }
 
 static void
@@ -120,6 +119,25 @@ on_uid (GObject *source, GAsyncResult *result, gpointer user_data)
 }
 
 /**
+ * bus_callers_peek_uid:
+ * @self: the callers
+ * @sender: unique name of a connection
+ * @uid: (out): whose it is
+ *
+ * Returns: whether it is known already, so that nobody need be asked
+ */
+gboolean
+bus_callers_peek_uid (BusCallers *self, const char *sender, guint *uid)
+{
+  const Caller *caller = g_hash_table_lookup (self->callers, sender);
+
+  if (caller == NULL || !caller->known)
+    return FALSE;
+  *uid = caller->uid;
+  return TRUE;
+}
+
+/**
  * bus_callers_get_uid_async:
  * @self: the callers
  * @connection: the bus
@@ -137,18 +155,10 @@ bus_callers_get_uid_async (BusCallers *self,
                            gpointer user_data)
 {
   GTask *task = g_task_new (self, NULL, callback, user_data);
-  Caller *caller = g_hash_table_lookup (self->callers, sender);
 
   g_task_set_source_tag (task, bus_callers_get_uid_async);
-  if (caller != NULL && caller->known)
-    {
-      g_task_return_int (task, caller->uid);
-      g_object_unref (task);
-      return;
-    }
-
   /* The match is in place before the question is asked, so a connection that goes is either refused or announced. */
-  if (caller == NULL)
+  if (!g_hash_table_contains (self->callers, sender))
     add_caller (self, connection, sender);
   g_task_set_task_data (task, g_strdup (sender), g_free);
   g_dbus_connection_call (connection, DBUS_NAME, DBUS_PATH, DBUS_NAME, "GetConnectionUnixUser",

@@ -9,6 +9,9 @@ G_BEGIN_DECLS
 G_DECLARE_FINAL_TYPE (BusCallers, bus_callers, BUS, CALLERS, GObject)
 
 BusCallers *bus_callers_new (void);
+gboolean bus_callers_peek_uid (BusCallers *self,
+                               const char *sender,
+                               guint *uid);
 void bus_callers_get_uid_async (BusCallers *self,
                                 GDBusConnection *connection,
                                 const char *sender,

@@ -193,7 +193,7 @@ run_get_xml (BusCall *call)
   VsDomainDef *def = options->inactive ? vs_domain_get_inactive_def (call->domain) : vs_domain_get_def (call->domain);
   g_autofree char *xml = NULL;
 
-  if (def == NULL)
+  if (options->inactive && !vs_domain_get_persistent (call->domain))
     {
       bus_call_fail (call, g_error_new (VMSNAP_ERROR, VMSNAP_ERROR_INVALID_STATE,
                                         "Domain '%s' is transient: it has no definition for a next start",

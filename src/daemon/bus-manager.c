@@ -70,17 +70,35 @@ static const BusOption rewrite_options[] = {
 };
 static const BusOptionTable rewrite_table = { sizeof (ImageOptions), rewrite_options };
 
-/* A rule may grant the names or uuids that somebody may define, so polkit is told what the text says. */
+/* A rule may grant the names or uuids that somebody may define, so polkit is told what the text says; of a domain that
+ * is to be renamed it is told both names. */
 static gboolean
 prepare_define (BusCall *call, GError **error)
 {
   g_autoptr (VsDomainDef) def = vs_domain_def_parse (bus_call_get_string (call, 0), VS_DOMAIN_DEF_NONE, error);
+  VsDomain *present = def != NULL ? vs_engine_find_domain (call->engine, def->uuid) : NULL;
 
   if (def == NULL)
     return FALSE;
-  call->about.domain_name = g_strdup (def->name);
   call->about.domain_uuid = g_strdup (def->uuid);
+  call->about.domain_name = g_strdup (present != NULL ? vs_domain_get_name (present) : def->name);
+  if (g_strcmp0 (call->about.domain_name, def->name) != 0)
+    call->about.new_name = g_strdup (def->name);
   return TRUE;
+}
+
+/* Whether the definition still is of what polkit was asked about. */
+static gboolean
+check_define (BusCall *call)
+{
+  VsDomain *present = vs_engine_find_domain (call->engine, call->about.domain_uuid);
+
+  if (present == NULL || g_strcmp0 (vs_domain_get_name (present), call->about.domain_name) == 0)
+    return TRUE;
+  bus_call_fail (call, g_error_new (VMSNAP_ERROR, VMSNAP_ERROR_ALREADY_EXISTS,
+                                    "Meanwhile the domain with the uuid %s has become '%s': look at it, and try again",
+                                    call->about.domain_uuid, vs_domain_get_name (present)));
+  return FALSE;
 }
 
 static void
@@ -109,6 +127,8 @@ run_define (BusCall *call)
 {
   const DefineOptions *options = call->options;
 
+  if (!check_define (call))
+    return;
   vs_engine_define_async (call->engine, bus_call_get_string (call, 0),
                           options->validate ? VS_DEFINE_VALIDATE : VS_DEFINE_NONE, on_defined, call);
 }
@@ -144,6 +164,8 @@ run_create (BusCall *call)
 {
   const CreateOptions *options = call->options;
 
+  if (!check_define (call))
+    return;
   vs_engine_define_async (call->engine, bus_call_get_string (call, 0),
                           VS_DEFINE_TRANSIENT | (options->validate ? VS_DEFINE_VALIDATE : VS_DEFINE_NONE), on_created,
                           call);

@@ -49,7 +49,7 @@ make_tree (VsDomain *domain)
 static gboolean
 matches_location (VsSnapshot *snapshot, const BusListOptions *options)
 {
-  const VmSnapLocation location = vs_snapshot_get_location (snapshot);
+  const VmSnapLocation location = vs_snapshot_def_get_location (vs_snapshot_get_def (snapshot));
 
   if (!options->internal && !options->external)
     return TRUE;

@@ -185,7 +185,7 @@ show (BusSnapshot *self)
   vm_snap_dbus_snapshot_set_creation_time (bus, def->creation_time);
   vm_snap_dbus_snapshot_set_state (bus, vmsnap_enum_to_nick (VMSNAP_TYPE_SNAPSHOT_STATE, def->state));
   vm_snap_dbus_snapshot_set_location (
-    bus, vmsnap_enum_to_nick (VMSNAP_TYPE_LOCATION, vs_snapshot_get_location (self->snapshot)));
+    bus, vmsnap_enum_to_nick (VMSNAP_TYPE_LOCATION, vs_snapshot_def_get_location (def)));
   vm_snap_dbus_snapshot_set_memory (bus, vmsnap_enum_to_nick (VMSNAP_TYPE_LOCATION, def->memory));
   vm_snap_dbus_snapshot_set_disks (bus, list_disks (def));
   vm_snap_dbus_snapshot_set_is_current (bus, vs_snapshot_get_is_current (self->snapshot));
