@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Who may do what: on a private system bus with the real polkitd and our policy, and on a session bus.
+
+Runs as root, for polkitd and the unprivileged callers (the user nobody).
+"""
+
+import os
+import pwd
+import subprocess
+import uuid as uuid_module
+
+import contract
+from agent import AskedCall
+from support import plain_xml
+from vmsnaptest import (MANAGER, BusError, Disk, PrivateBus, Service, TestCase, built, call_as, domain_path, main,
+                        make_disk, snapshot_path)
+
+NOBODY = pwd.getpwnam("nobody").pw_uid
+ACTIONS = "org.vmsnap.VmSnap1."
+GRANTED = "0000aaaa-0000-4000-8000-000000000001"
+REFUSED = "0000aaaa-0000-4000-8000-000000000002"
+
+# Nobody may do everything with one domain, nothing with any other, and gets no question; root may do everything.
+ONE_DOMAIN = """
+polkit.addRule(function (action, subject) {
+  if (action.id.indexOf("org.vmsnap.VmSnap1.") != 0 || action.id == "org.vmsnap.VmSnap1.domain.read")
+    return polkit.Result.NOT_HANDLED;
+  if (subject.user == "root" || action.lookup("domain-name") == "granted")
+    return polkit.Result.YES;
+  return polkit.Result.NO;
+});
+"""
+
+# What polkit was told, as the only way to see it: a rule that grants exactly this.
+BY_DETAILS = """
+polkit.addRule(function (action, subject) {
+  if (subject.user == "root")
+    return polkit.Result.YES;
+  if (action.id == "org.vmsnap.VmSnap1.snapshot.create" && action.lookup("operation") == "snapshot-create" &&
+      action.lookup("domain-uuid") == "%s" && action.lookup("snapshot") == "allowed")
+    return polkit.Result.YES;
+  if (action.id == "org.vmsnap.VmSnap1.domain.define" && action.lookup("domain-name") == "mine")
+    return polkit.Result.YES;
+  return polkit.Result.NO;
+});
+""" % GRANTED
+
+ROOT_ONLY = """
+polkit.addRule(function (action, subject) {
+  return subject.user == "root" ? polkit.Result.YES : polkit.Result.NOT_HANDLED;
+});
+"""
+
+
+class SystemCase(TestCase):
+    """A service on a private system bus; root defines two domains."""
+
+    rules = None
+    polkit = True
+
+    @classmethod
+    def setUpClass(cls):
+        cls.bus = cls.enter_class(PrivateBus("system", [built("data/org.vmsnap.VmSnap1.conf")]))
+        if cls.polkit:
+            cls.bus.start_polkit([built("polkit/org.vmsnap.VmSnap1.policy")], {"10-test.rules": cls.rules})
+        cls.directory = cls.make_class_directory()
+        cls.service = cls.enter_class(Service(cls.bus, cls.directory))
+
+    def setUp(self):
+        self.client = self.enter(self.service.client())
+
+    def call_as_nobody(self, *arguments, **options):
+        return call_as(NOBODY, self.bus.address, *arguments, **options)
+
+    def assert_refused(self, name, *arguments, says=(), **options):
+        with self.assertRaises(BusError) as caught:
+            self.call_as_nobody(*arguments, **options)
+        self.assertEqual(caught.exception.name, name, caught.exception.message)
+        for words in says:
+            self.assertIn(words, caught.exception.message)
+
+
+class WithDomains(SystemCase):
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        with cls.service.client() as client:
+            for name, uuid in (("granted", GRANTED), ("refused", REFUSED)):
+                disk = make_disk(cls.directory / f"{name}.qcow2", 8)
+                path = client.call(MANAGER, "Manager", "DefineDomain", "s", plain_xml(name, [disk], uuid=uuid))
+                client.run(path, "Domain", "CreateSnapshot", "s", "one", location="internal")
+        cls.granted, cls.refused = domain_path(GRANTED), domain_path(REFUSED)
+
+
+class OneDomainGranted(WithDomains):
+    rules = ONE_DOMAIN
+
+    def test_rule_grants_one_domain_and_not_another(self):
+        self.assertEqual(self.call_as_nobody(self.granted, "Domain", "CreateSnapshot", "s", "two", location="internal")[0][:5],
+                         "/org/")
+        self.assert_refused("NotAuthorized", self.refused, "Domain", "CreateSnapshot", "s", "two", location="internal",
+                            says=["'refused'", ACTIONS + "snapshot.create"])
+        self.assertNotIn(snapshot_path(self.refused, "two"), self.client.objects())
+
+    def test_every_gated_method_is_refused(self):
+        """Each method of a domain, its snapshot and another's job, but those that only read."""
+        job = self.client.call(self.refused, "Domain", "CreateSnapshot", "s", "", location="internal")
+        self.client.wait_job(job)
+        paths = {"Domain": self.refused, "Snapshot": snapshot_path(self.refused, "one"), "Job": job}
+        arguments = {"CreateSnapshotFromXml": ("s", "<domainsnapshot><name>x</name></domainsnapshot>"),
+                     "CreateSnapshot": ("s", "x")}
+        reading = {"GetXml", "GetSnapshot", "ListSnapshots"}
+        for method in contract.methods():
+            # A descriptor in a call is the business of Save, which the caller here can't make.
+            if method.interface == "Manager" or method.name in reading or method.signature == "h":
+                continue
+            with self.subTest(f"{method.interface}.{method.name}"):
+                self.assert_refused("NotAuthorized", paths[method.interface], method.interface, method.name,
+                                    *arguments.get(method.name, ()), says=["'refused'"])
+
+    def test_everybody_may_read(self):
+        self.assertEqual(self.call_as_nobody(MANAGER, "Manager", "GetDomainByName", "s", "refused"), (self.refused,))
+        self.assertIn("<name>refused</name>", self.call_as_nobody(self.refused, "Domain", "GetXml")[0])
+        self.assertTrue(self.call_as_nobody(self.refused, "Domain", "ListSnapshots")[0])
+
+    def test_arguments_are_checked_before_authorization(self):
+        self.assert_refused("InvalidArgument", self.refused, "Domain", "Start", colour="red", says=["'colour'"])
+
+    def test_snapshot_of_a_granted_domain_may_be_reverted(self):
+        job = self.call_as_nobody(snapshot_path(self.granted, "one"), "Snapshot", "Revert")[0]
+        self.client.wait_job(job)
+        self.assert_refused("NotAuthorized", snapshot_path(self.refused, "one"), "Snapshot", "Revert")
+
+    def test_job_tells_whose_it_is_and_its_owner_needs_no_action(self):
+        job = self.call_as_nobody(self.granted, "Domain", "CreateSnapshot", "s", "", location="internal")[0]
+        self.assertEqual(self.client.get(job, "Job", "CallerUid"), NOBODY)
+        self.client.wait_property(job, "Job", "State", "completed")
+        self.call_as_nobody(job, "Job", "Dismiss")
+        self.client.wait_signal("InterfacesRemoved", lambda signal: signal.arguments[0] == job)
+
+
+class Details(WithDomains):
+    rules = BY_DETAILS
+
+    def test_rules_see_operation_uuid_and_snapshot(self):
+        self.call_as_nobody(self.granted, "Domain", "CreateSnapshot", "s", "allowed", location="internal")
+        self.assert_refused("NotAuthorized", self.granted, "Domain", "CreateSnapshot", "s", "another", location="internal")
+        self.assert_refused("NotAuthorized", self.refused, "Domain", "CreateSnapshot", "s", "allowed", location="internal")
+
+    def test_rules_see_the_name_in_a_new_definition(self):
+        path = self.call_as_nobody(MANAGER, "Manager", "DefineDomain", "s", plain_xml("mine"))[0]
+        self.client.call(path, "Domain", "Undefine")
+        self.assert_refused("NotAuthorized", MANAGER, "Manager", "DefineDomain", "s", plain_xml("not-mine"),
+                            says=["'not-mine'"])
+
+    def test_granted_name_does_not_take_over_anothers_domain(self):
+        uuid = str(uuid_module.uuid4())
+        path = self.client.call(MANAGER, "Manager", "DefineDomain", "s", plain_xml("theirs", uuid=uuid))
+        self.assert_refused("NotAuthorized", MANAGER, "Manager", "DefineDomain", "s", plain_xml("mine", uuid=uuid),
+                            says=["'theirs'"])
+        self.assertEqual(self.client.get(path, "Domain", "Name"), "theirs")
+
+    def test_own_domain_does_not_get_a_name_that_was_not_granted(self):
+        uuid = str(uuid_module.uuid4())
+        path = self.call_as_nobody(MANAGER, "Manager", "DefineDomain", "s", plain_xml("mine", uuid=uuid))[0]
+        self.addCleanup(self.client.call, path, "Domain", "Undefine")
+        self.assert_refused("NotAuthorized", MANAGER, "Manager", "DefineDomain", "s", plain_xml("theirs", uuid=uuid),
+                            says=["'theirs'"])
+        self.assertEqual(self.client.get(path, "Domain", "Name"), "mine")
+
+
+class Defaults(WithDomains):
+    """Our policy alone, for everybody but root."""
+    rules = ROOT_ONLY
+
+    def test_challenge_without_leave_to_ask_is_can_obtain(self):
+        self.assert_refused("NotAuthorizedCanObtain", self.refused, "Domain", "Start", says=["'refused'", "domain.control"])
+
+    def test_challenge_that_nobody_can_answer_is_refused(self):
+        self.assert_refused("NotAuthorizedCanObtain", self.refused, "Domain", "Start", interactive=True)
+
+    def ask(self, path, answer="wait", **options):
+        return self.enter(AskedCall(self.bus.address, NOBODY, path, "Domain", "Start", answer=answer, **options))
+
+    def assert_ends_with(self, name, call):
+        with self.assertRaises(BusError) as caught:
+            call.finish()
+        self.assertEqual(caught.exception.name, name, caught.exception.message)
+
+    def test_dismissed_question_is_told_apart(self):
+        call = self.ask(self.refused, "dismiss")
+        self.assert_ends_with("NotAuthorizedDismissed", call)
+        self.assertEqual(len(call.questions), 1)
+
+    def test_question_names_action_and_domain(self):
+        call = self.ask(self.refused, "dismiss")
+        self.assert_ends_with("NotAuthorizedDismissed", call)
+        self.assertEqual(call.questions[0].action, ACTIONS + "domain.control")
+        self.assertIn("'refused'", call.questions[0].message)
+
+    def test_without_leave_to_ask_nobody_is_asked(self):
+        call = self.ask(self.refused, interactive=False)
+        self.assert_ends_with("NotAuthorizedCanObtain", call)
+        self.assertEqual(call.questions, [])
+
+    def test_right_answer_lets_the_call_go_on(self):
+        path = self.client.call(MANAGER, "Manager", "DefineDomain", "s", plain_xml("answered", [Disk("/nonexistent/disk")]))
+        call = self.ask(path)
+        call.wait_question()
+        call.grant()
+        try:
+            job = call.finish()[0]
+        except BusError as error:
+            self.assertEqual(error.name, "NotFound", error.message)
+        else:
+            self.assertEqual(self.client.end_of_job(job).error, "NotFound")
+
+    def test_objects_are_looked_up_again_after_the_answer(self):
+        path = self.client.call(MANAGER, "Manager", "DefineDomain", "s", plain_xml("vanishing"))
+        call = self.ask(path)
+        call.wait_question()
+        self.client.call(path, "Domain", "Undefine")
+        call.grant()
+        self.assert_ends_with("NotFound", call)
+
+    def test_service_serves_others_while_somebody_is_asked(self):
+        call = self.ask(self.refused)
+        call.wait_question()
+        self.assertEqual(self.client.call(MANAGER, "Manager", "GetDomainByName", "s", "granted"), self.granted)
+        call.dismiss()
+        self.assert_ends_with("NotAuthorizedDismissed", call)
+
+    def test_caller_that_goes_while_asked_harms_nothing(self):
+        call = self.ask(self.refused)
+        call.wait_question()
+        call.end_caller()
+        self.assertEqual(self.client.get(self.refused, "Domain", "State"), "shutoff")
+        self.assertEqual(self.client.call(MANAGER, "Manager", "GetDomainByName", "s", "granted"), self.granted)
+
+
+class PolkitAbsent(SystemCase):
+    polkit = False
+
+    def test_everything_is_refused_with_words(self):
+        for arguments in ((MANAGER, "Manager", "GetDomainByName", "s", "x"),
+                          (MANAGER, "Manager", "DefineDomain", "s", plain_xml("x"))):
+            self.assert_refused("NotAuthorized", *arguments, says=["polkit"])
+
+    def test_even_root_is_refused(self):
+        with self.assertRaises(BusError) as caught:
+            self.client.call(MANAGER, "Manager", "DefineDomain", "s", plain_xml("x"))
+        self.assertEqual(caught.exception.name, "NotAuthorized")
+        self.assertEqual([path for path in self.client.objects() if "/domains/" in path], [])
+
+    def test_polkit_that_comes_back_is_asked(self):
+        self.bus.start_polkit([built("polkit/org.vmsnap.VmSnap1.policy")], {"10-test.rules": ROOT_ONLY})
+        self.addCleanup(self.bus.stop_polkit)
+        self.assert_refused("NotFound", MANAGER, "Manager", "GetDomainByName", "s", "x")
+        self.bus.stop_polkit()
+        self.assert_refused("NotAuthorized", MANAGER, "Manager", "GetDomainByName", "s", "x")
+
+
+class OwnerOfTheName(TestCase):
+
+    def test_nobody_else_may_own_the_name(self):
+        bus = self.enter(PrivateBus("system", [built("data/org.vmsnap.VmSnap1.conf")]))
+        service = Service(bus, self.make_directory())
+        for directory in (service.state, service.runtime, service.logs):
+            directory.mkdir()
+            os.chown(directory, NOBODY, NOBODY)
+        service.directory.chmod(0o755)
+        done = subprocess.run(service.command_line(), env=bus.environment, stderr=subprocess.PIPE, text=True, timeout=60,
+                              check=False, user=NOBODY, group=NOBODY, extra_groups=[])
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("org.vmsnap.VmSnap1", done.stderr)
+
+
+class OpenSessionBus(PrivateBus):
+    """A session bus that lets other users in, as no session bus should."""
+
+    def _config(self, socket):
+        default = '<policy context="default">'
+        return super()._config(socket).replace(default, default + '<allow user="*"/>')
+
+
+class Session(TestCase):
+
+    def test_another_user_is_refused(self):
+        bus = self.enter(OpenSessionBus())
+        service = self.enter(Service(bus, self.make_directory()))
+        with service.client() as client:
+            path = client.call(MANAGER, "Manager", "DefineDomain", "s", plain_xml("own"))
+        for arguments in ((MANAGER, "Manager", "GetDomainByName", "s", "own"), (path, "Domain", "Start"),
+                          (path, "Domain", "GetXml")):
+            with self.assertRaises(BusError) as caught:
+                call_as(NOBODY, bus.address, *arguments)
+            self.assertEqual(caught.exception.name, "NotAuthorized", caught.exception.message)
+
+
+if __name__ == "__main__":
+    main()

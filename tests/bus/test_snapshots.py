@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Snapshots of a domain that is off: objects, names, filters and options on the bus."""
+
+from gi.repository import GLib
+
+from support import BusTestCase
+from vmsnaptest import BUS_NAME, BusError, internal_snapshots, main, make_disk, snapshot_path
+
+NAMES_TAKEN = {
+    "plain": "first",
+    "digit-first": "2nd",
+    "spaces": "before the upgrade",
+    "underscores": "a_b__c",
+    "dash-and-dot": "v1.2-rc3",
+    "umlauts": "Größe",
+    "emoji": "🐧🚀",
+    "right-to-left": "مرحبا",
+    "quotes": "it's \"quoted\" & <marked>",
+    "percent": "%s%n",
+    "option": "--help",
+    "200-bytes": "x" * 200,
+    "200-bytes-of-four": "🚀" * 50,
+}
+
+NAMES_REFUSED = {
+    "slash": "a/b",
+    "dot-dot": "..",
+    "newline": "a\nb",
+    "escape": "a\x1bb",
+    "c1-control": "a\u0085b",
+    "201-bytes": "x" * 201,
+    "300-bytes": "x" * 300,
+    "300-bytes-of-four": "🚀" * 75,
+}
+
+
+class SnapshotCase(BusTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.disk = make_disk(self.make_directory() / "vda.qcow2", 8)
+        self.domain = self.define("machine", [self.disk])
+
+    def create(self, name, **options):
+        """Takes an internal snapshot, and returns its path."""
+        return self.client.run(self.domain, "Domain", "CreateSnapshot", "s", name, location="internal",
+                               **options)["snapshot"]
+
+    def refuse_create(self, error, name, says=None, **options):
+        return self.assert_refused(error, self.domain, "Domain", "CreateSnapshot", "s", name, says=says, **options)
+
+    def list(self, **options):
+        paths = self.client.call(self.domain, "Domain", "ListSnapshots", **options)
+        return [self.client.get(path, "Snapshot", "Name") for path in paths]
+
+
+class Snapshots(SnapshotCase):
+
+    def test_snapshot_is_announced_and_shown(self):
+        path = self.create("one", description="for people")
+        self.assertEqual(path, snapshot_path(self.domain, "one"))
+        properties = self.client.get_all(path, "Snapshot")
+        self.assertGreater(properties.pop("CreationTime"), 1_600_000_000_000_000)
+        properties.pop("Size")
+        self.assertEqual(properties, {
+            "Name": "one", "Description": "for people", "Domain": self.domain, "Parent": "/", "State": "shutoff",
+            "Location": "internal", "Memory": "none", "IsCurrent": True, "Downtime": 0,
+            "Disks": [{"target": "vda", "snapshot": "internal", "path": str(self.disk.path), "format": "qcow2"}],
+        })
+        added = self.client.wait_signal("InterfacesAdded", lambda signal: signal.arguments[0] == path)
+        self.assertIn(BUS_NAME + ".Snapshot", added.arguments[1])
+        event = self.client.wait_signal("Event", lambda signal: signal.arguments[0] == "snapshot-created")
+        self.assertEqual(event.path, self.domain)
+        self.assertEqual((event.arguments[1]["snapshot"], event.arguments[1]["name"]), (path, "one"))
+        self.assertEqual(self.client.get(self.domain, "Domain", "CurrentSnapshot"), path)
+
+    def test_result_and_completed_tell_the_snapshot(self):
+        job = self.client.call(self.domain, "Domain", "CreateSnapshot", "s", "told", location="internal")
+        end = self.client.wait_job(job)
+        path = snapshot_path(self.domain, "told")
+        self.assertEqual(end.result["snapshot"], path)
+        self.assertEqual(self.client.get(job, "Job", "Result"), end.result)
+        self.assertEqual(self.client.get(job, "Job", "Snapshot"), path)
+
+    def test_strange_names_become_object_paths_and_come_back(self):
+        for case, name in NAMES_TAKEN.items():
+            with self.subTest(case):
+                path = self.create(name)
+                self.assertEqual(path, snapshot_path(self.domain, name))
+                self.assertEqual(self.client.get(path, "Snapshot", "Name"), name)
+                self.assertEqual(self.client.call(self.domain, "Domain", "GetSnapshot", "s", name), path)
+        self.assertCountEqual(self.list(), NAMES_TAKEN.values())
+
+    def test_bad_names_are_refused_and_change_nothing(self):
+        for case, name in NAMES_REFUSED.items():
+            with self.subTest(case):
+                self.refuse_create("InvalidArgument", name, "name", location="internal")
+                self.assert_refused("NotFound", self.domain, "Domain", "GetSnapshot", "s", name)
+        self.assertEqual(self.list(), [])
+        self.assertEqual(internal_snapshots(self.disk), [])
+
+    def test_empty_name_is_made_from_the_time(self):
+        path = self.create("")
+        self.assertRegex(self.client.get(path, "Snapshot", "Name"), r"\d{4}")
+
+    def test_taken_name_is_refused(self):
+        self.create("one")
+        with self.assertRaises(BusError) as caught:
+            self.create("one")
+        self.assert_error(caught.exception, "AlreadyExists", "one")
+
+    def test_unknown_snapshot_is_not_found(self):
+        self.assert_refused("NotFound", self.domain, "Domain", "GetSnapshot", "s", "nothing", says="'nothing'")
+
+    def test_revert_makes_it_current_and_a_new_one_its_child(self):
+        first, second = self.create("first"), self.create("second")
+        self.assertEqual(self.client.get(second, "Snapshot", "Parent"), first)
+        self.client.run(first, "Snapshot", "Revert")
+        self.assertEqual(self.client.get(self.domain, "Domain", "CurrentSnapshot"), first)
+        self.assertTrue(self.client.get(first, "Snapshot", "IsCurrent"))
+        self.assertFalse(self.client.get(second, "Snapshot", "IsCurrent"))
+        third = self.create("third")
+        self.assertEqual(self.client.get(third, "Snapshot", "Parent"), first)
+
+    def test_delete_takes_it_off_the_bus_and_out_of_the_disk(self):
+        first, second = self.create("first"), self.create("second")
+        self.client.run(first, "Snapshot", "Delete")
+        self.client.wait_signal("InterfacesRemoved", lambda signal: signal.arguments[0] == first)
+        self.client.wait_signal("Event", lambda signal: signal.arguments[0] == "snapshot-deleted")
+        self.assertEqual(self.client.get(second, "Snapshot", "Parent"), "/")
+        self.assertEqual(internal_snapshots(self.disk), ["second"])
+
+    def test_xml_is_a_domainsnapshot(self):
+        path = self.create("one")
+        xml = self.client.call(path, "Snapshot", "GetXml")
+        self.assertIn("<domainsnapshot>", xml)
+        self.assertIn("<name>one</name>", xml)
+
+    def test_undefine_takes_snapshots_only_when_told(self):
+        path = self.create("one")
+        self.assert_refused("HasSnapshots", self.domain, "Domain", "Undefine", says="snapshot")
+        self.client.call(self.domain, "Domain", "Undefine", snapshots_metadata=True)
+        self.client.wait_signal("InterfacesRemoved", lambda signal: signal.arguments[0] == path)
+        self.client.wait_signal("InterfacesRemoved", lambda signal: signal.arguments[0] == self.domain)
+        self.assertEqual(internal_snapshots(self.disk), ["one"])
+
+
+class Filters(SnapshotCase):
+    """root ─ left ─ leaf, root ─ right"""
+
+    def setUp(self):
+        super().setUp()
+        self.root, self.left, self.leaf = (self.create(name) for name in ("root", "left", "leaf"))
+        self.client.run(self.root, "Snapshot", "Revert")
+        self.right = self.create("right")
+
+    def test_parents_come_before_their_children(self):
+        names = self.list()
+        self.assertCountEqual(names, ["root", "left", "leaf", "right"])
+        self.assertEqual(names[0], "root")
+        self.assertLess(names.index("left"), names.index("leaf"))
+
+    def test_filters(self):
+        cases = [
+            ({"roots": True}, ["root"]),
+            ({"leaves": True}, ["leaf", "right"]),
+            ({"no_leaves": True}, ["root", "left"]),
+            ({"internal": True}, ["root", "left", "leaf", "right"]),
+            ({"external": True}, []),
+            ({"internal": True, "external": True}, ["root", "left", "leaf", "right"]),
+            ({"inactive": True}, ["root", "left", "leaf", "right"]),
+            ({"active": True}, []),
+            ({"disk_only": True}, []),
+            ({"active": True, "inactive": True, "leaves": True}, ["leaf", "right"]),
+            ({"descendants_of": self.root}, ["left", "leaf", "right"]),
+            ({"descendants_of": self.left}, ["leaf"]),
+            ({"descendants_of": self.leaf}, []),
+            ({"descendants_of": self.root, "roots": True}, ["left", "right"]),
+            ({"descendants_of": self.root, "leaves": True}, ["leaf", "right"]),
+        ]
+        for options, expected in cases:
+            if "descendants_of" in options:
+                options["descendants_of"] = GLib.Variant("o", options["descendants_of"])
+            with self.subTest(str(options)):
+                self.assertCountEqual(self.list(**options), expected)
+
+    def test_descendants_of_what_is_no_snapshot_is_refused(self):
+        for path, error in ((self.domain, "InvalidArgument"), ("/", "InvalidArgument"),
+                            (snapshot_path("/org/vmsnap/VmSnap1/domains/x", "root"), "InvalidArgument"),
+                            (self.domain + "/snapshots/nothing", "NotFound"),
+                            (self.domain + "/snapshots/_2F", "NotFound")):
+            with self.subTest(path):
+                self.assert_refused(error, self.domain, "Domain", "ListSnapshots", descendants_of=GLib.Variant("o", path),
+                                    says="descendants-of")
+
+
+class Options(SnapshotCase):
+
+    def tearDown(self):
+        self.assertEqual(self.list(), [])
+        self.assertEqual(internal_snapshots(self.disk), [])
+        super().tearDown()
+
+    def test_values_that_no_option_has_are_refused(self):
+        cases = [
+            ({"location": "elsewhere"}, "'location'"),
+            ({"location": ""}, "'location'"),
+            ({"encoding": "rar"}, "'encoding'"),
+            ({"memory_path": "relative"}, "'memory-path'"),
+            ({"disks": {"vdz": {}}}, "'vdz'"),
+            ({"disks": {"vda": {"colour": "red"}}}, "'colour'"),
+            ({"disks": {"vda": {"snapshot": "maybe"}}}, "'snapshot'"),
+            ({"disks": {"vda": {"snapshot": True}}}, "'snapshot'"),
+            ({"disks": {"vda": {"path": "relative"}}}, "'path'"),
+            ({"disks": {"vda": {"snapshot": "none", "path": "/overlay"}}}, "'path'"),
+        ]
+        for options, key in cases:
+            with self.subTest(str(options)):
+                self.refuse_create("InvalidArgument", "x", key, **options)
+
+    def test_contradictions_are_refused(self):
+        cases = [
+            ({"quiesce": True}, ["'quiesce'", "'disk-only'"]),
+            ({"disk_only": True, "memory_path": "/memory"}, ["'memory-path'", "'disk-only'"]),
+            ({"disk_only": True, "encoding": "raw"}, ["'encoding'", "'disk-only'"]),
+            ({"location": "internal", "reuse_external": True}, ["'reuse-external'", "location=internal"]),
+            ({"location": "internal", "memory_path": "/memory"}, ["'memory-path'", "location=internal"]),
+            ({"location": "internal", "encoding": "raw"}, ["'encoding'", "location=internal"]),
+        ]
+        for options, words in cases:
+            with self.subTest(str(options)):
+                self.refuse_create("InvalidArgument", "x", words, **options)
+
+    def test_current_needs_redefine(self):
+        self.assert_refused("InvalidArgument", self.domain, "Domain", "CreateSnapshotFromXml", "s",
+                            "<domainsnapshot/>", current=True, says=["'current'", "'redefine'"])
+
+    def test_what_cannot_be_done_yet_says_so(self):
+        cases = [
+            ({}, "location=internal"),
+            ({"location": "external"}, "location=internal"),
+            ({"disk_only": True}, "location=internal"),
+            ({"location": "internal", "live": True}, "'live'"),
+            ({"location": "internal", "disk_only": True}, "'disk-only'"),
+            ({"location": "internal", "no_metadata": True}, "'no-metadata'"),
+            ({"location": "internal", "disks": {"vda": {"snapshot": "none"}}}, "'disks'"),
+        ]
+        for options, words in cases:
+            with self.subTest(str(options)):
+                self.refuse_create("NotSupported", "x", words, **options)
+
+    def test_snapshot_xml_is_read_before_it_is_declined(self):
+        self.assert_refused("InvalidXml", self.domain, "Domain", "CreateSnapshotFromXml", "s", "<domain/>")
+        self.assert_refused("InvalidXml", self.domain, "Domain", "CreateSnapshotFromXml", "s", "")
+
+
+class Accepted(SnapshotCase):
+
+    def test_pause_atomic_and_false_flags_are_accepted(self):
+        self.create("one", pause=True, atomic=True, live=False, disk_only=False, no_metadata=False, queue=True, disks={})
+        self.assertEqual(self.list(), ["one"])
+
+
+if __name__ == "__main__":
+    main()
