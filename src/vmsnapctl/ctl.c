@@ -222,7 +222,10 @@ ctl_connect (Ctl *ctl, GError **error)
       return FALSE;
     }
   if (vmsnap_client_get_service_running (ctl->client))
-    return TRUE;
+    {
+      ctl_agent_start (ctl);
+      return TRUE;
+    }
   g_set_error (error, G_DBUS_ERROR, G_DBUS_ERROR_SERVICE_UNKNOWN,
                "The vmsnap service is not running on the %s bus, and the bus can't start it; start vmsnapd, or try %s",
                ctl->session ? "session" : "system", ctl->session ? "--system" : "--session");

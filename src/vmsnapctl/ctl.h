@@ -32,6 +32,7 @@ struct _Ctl
   gboolean no_wait;
   gboolean no_queue;
   VmSnapClient *client;
+  GSubprocess *agent; /* nullable */
 };
 
 /* For commands that start jobs, and for those that only change a domain. */
@@ -58,6 +59,10 @@ char *ctl_read_xml (const char *file, GError **error);
 void ctl_option_flag (GVariantDict *options, const char *key, gboolean value);
 void ctl_option_string (GVariantDict *options, const char *key, const char *value);
 GVariant *ctl_options (Ctl *ctl, GVariantDict *options);
+
+/* agent.c */
+void ctl_agent_start (Ctl *ctl);
+void ctl_agent_stop (Ctl *ctl);
 
 /* job-wait.c */
 gboolean ctl_wait (Ctl *ctl, VmSnapJob *job, GError **error);

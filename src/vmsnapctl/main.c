@@ -119,6 +119,7 @@ main (int argc, char **argv)
       return CTL_USAGE;
     }
   exit_status = run (&ctl, count, argv);
+  ctl_agent_stop (&ctl);
   g_clear_object (&ctl.client);
   return exit_status;
 }
