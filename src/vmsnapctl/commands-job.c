@@ -83,7 +83,9 @@ format_bytes (VmSnapJob *job)
   g_autofree char *done = ctl_format_size (vmsnap_job_get_bytes_done (job));
   g_autofree char *total = ctl_format_size (vmsnap_job_get_bytes_total (job));
 
-  return g_strdup_printf ("%s of %s", done, vmsnap_job_get_bytes_total (job) > 0 ? total : "an unknown size");
+  if (vmsnap_job_get_bytes_total (job) > 0)
+    return g_strdup_printf ("%s of %s", done, total);
+  return vmsnap_job_get_bytes_done (job) > 0 ? g_steal_pointer (&done) : g_strdup ("-");
 }
 
 static void
