@@ -97,11 +97,13 @@ ctl_wait (Ctl *ctl, VmSnapJob *job, GError **error)
 {
   g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
   g_autoptr (GCancellable) cancellable = g_cancellable_new ();
-  g_autoptr (CtlProgress) progress = ctl->json ? NULL : ctl_progress_new (job);
-  Waiting waiting = { .loop = loop, .cancellable = cancellable, .progress = progress, .job = job };
+  Waiting waiting = { .loop = loop, .cancellable = cancellable, .job = job };
   guint interrupted = g_unix_signal_add (SIGINT, on_signal, &waiting);
   guint terminated = g_unix_signal_add (SIGTERM, on_signal, &waiting);
+  /* Only now: who sees progress may interrupt it. */
+  g_autoptr (CtlProgress) progress = ctl->json ? NULL : ctl_progress_new (job);
 
+  waiting.progress = progress;
   vmsnap_job_wait (job, VMSNAP_WAIT_CANCEL_JOB, cancellable, on_waited, &waiting);
   g_main_loop_run (loop);
   g_source_remove (interrupted);
