@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The client library as Python programs use it, through its introspection, against the real service."""
+
+import threading
+
+import gi
+
+gi.require_version("VmSnap", "1.0")
+from gi.repository import Gio, GLib, VmSnap  # noqa: E402
+
+from clientsupport import SCREEN, ClientTestCase  # noqa: E402
+from support import plain_xml  # noqa: E402
+from vmsnaptest import connect, domain_path, main, make_disk, snapshot_path, wait_until  # noqa: E402
+
+INTERNAL = GLib.Variant("a{sv}", {"location": GLib.Variant("s", "internal")})
+
+
+class LibraryTestCase(ClientTestCase):
+    def setUp(self):
+        super().setUp()
+        self.library = self.new_client()
+
+    def new_client(self):
+        connection = connect(self.bus.address)
+        self.addCleanup(connection.close_sync, None)
+        return VmSnap.Client.new_for_connection_sync(connection, None)
+
+    def assert_vmsnap_error(self, code, function, *arguments):
+        with self.assertRaises(GLib.Error) as caught:
+            function(*arguments)
+        error = caught.exception
+        self.assertTrue(error.matches(VmSnap.error_quark(), code), f"{error.domain} {error.code}: {error.message}")
+        self.assertNotIn("GDBus.Error", error.message)
+        return error
+
+    def find(self, name):
+        self.library.catch_up_sync(None)
+        return self.library.find_domain(name)
+
+    def finish(self, begin, *arguments):
+        """Runs an asynchronous function, and returns its source and result."""
+        ends = []
+        begin(*arguments, None, lambda source, result: ends.append((source, result)))
+        return wait_until(lambda: ends and ends[0], f"the end of {begin.__name__}")
+
+
+class ClientTest(LibraryTestCase):
+    def test_service_is_seen(self):
+        self.assertTrue(self.library.get_service_running())
+        self.assertRegex(self.library.dup_name_owner(), r"^:\d+\.\d+$")
+        self.assertEqual(self.library.get_manager().props.version, self.client.get(
+            "/org/vmsnap/VmSnap1/Manager", "Manager", "Version"))
+
+    def test_asynchronous_client_is_the_same(self):
+        connection = connect(self.bus.address)
+        self.addCleanup(connection.close_sync, None)
+        path = self.make_domain("async")
+        _, result = self.finish(VmSnap.Client.new_for_connection, connection)
+        client = VmSnap.Client.new_for_connection_finish(result)
+        self.assertEqual(client.lookup_domain(path).get_name(), "async")
+
+    def test_defined_domain_comes_back_as_an_object(self):
+        uuid = "0c9d6f54-7c43-4a0c-9a53-3f7f7f2f0001"
+        self.addCleanup(self.forget, domain_path(uuid))
+        domain = self.library.define_domain_sync(plain_xml("made here", uuid=uuid), None, None)
+        self.assertEqual((domain.get_name(), domain.get_uuid(), domain.get_object_path()),
+                         ("made here", uuid, domain_path(uuid)))
+        self.assertEqual(domain.get_state(), VmSnap.DomainState.SHUTOFF)
+        self.assertTrue(domain.is_persistent())
+        self.assertIn("made here", domain.get_xml_sync(None, None))
+
+    def test_asynchronous_define_gives_the_object_that_the_signal_gave(self):
+        added = []
+        self.library.connect("domain-added", lambda _client, domain: added.append(domain))
+        uuid = "0c9d6f54-7c43-4a0c-9a53-3f7f7f2f0002"
+        self.addCleanup(self.forget, domain_path(uuid))
+        source, result = self.finish(self.library.define_domain, plain_xml("signalled", uuid=uuid), None)
+        self.assertEqual([source.define_domain_finish(result)], added)
+
+    def test_domains_are_found_by_name_and_by_uuid(self):
+        path = self.make_domain("by name")
+        domain = self.find("by name")
+        self.assertEqual(domain.get_object_path(), path)
+        self.assertEqual(self.library.find_domain(domain.get_uuid().upper()), domain)
+        self.assertEqual(self.library.get_domain_by_name_sync("by name", None), domain)
+        self.assertEqual(self.library.get_domain_by_uuid_sync(domain.get_uuid(), None), domain)
+        self.assertIn(domain, self.library.get_domains())
+
+    def test_what_is_not_there_is_not_found(self):
+        for function, *arguments in ((self.library.find_domain, "none"),
+                                     (self.library.get_domain_by_name_sync, "none", None)):
+            error = self.assert_vmsnap_error(VmSnap.Error.NOT_FOUND, function, *arguments)
+            self.assertIn("none", error.message)
+        self.assertIsNone(self.library.lookup_domain(domain_path("0c9d6f54-7c43-4a0c-9a53-3f7f7f2fffff")))
+        self.assertIsNone(self.library.lookup_job("not a path"))
+
+    def test_errors_of_the_service_have_their_codes(self):
+        self.assert_vmsnap_error(VmSnap.Error.INVALID_XML, self.library.define_domain_sync, "<domain>", None, None)
+        options = GLib.Variant("a{sv}", {"no-such-key": GLib.Variant("b", True)})
+        error = self.assert_vmsnap_error(VmSnap.Error.INVALID_ARGUMENT, self.library.define_domain_sync,
+                                         plain_xml("x"), options, None)
+        self.assertIn("no-such-key", error.message)
+        source, result = self.finish(self.library.define_domain, "<domain>", None)
+        self.assert_vmsnap_error(VmSnap.Error.INVALID_XML, source.define_domain_finish, result)
+
+    def test_two_clients_see_what_one_does(self):
+        other = self.new_client()
+        removed = []
+        other.connect("domain-removed", lambda _client, domain: removed.append(domain.get_name()))
+        self.make_domain("shared")
+        wait_until(lambda: any(domain.get_name() == "shared" for domain in other.get_domains()), "the domain's arrival")
+        self.find("shared").undefine_sync(None, None)
+        wait_until(lambda: "shared" in removed, "the domain's departure")
+
+
+class DomainTest(LibraryTestCase):
+    def test_life_of_a_guest(self):
+        self.make_domain("life", devices=SCREEN.format(socket=self.make_directory() / "vnc"))
+        domain = self.find("life")
+        states = []
+        domain.connect("notify::state", lambda *_: states.append(domain.props.state))
+        job = domain.start_sync(None, None)
+        self.assertTrue(job.wait_sync(VmSnap.WaitFlags.NONE, None))
+        self.assertEqual(job.get_state(), VmSnap.JobState.COMPLETED)
+        self.assertEqual(job.get_operation(), "start")
+        wait_until(lambda: domain.get_state() == VmSnap.DomainState.RUNNING, "the guest runs")
+        self.assertEqual(domain.screenshot_sync(None).read_bytes(8, None).get_data(), b"\x89PNG\r\n\x1a\n")
+        domain.pause_sync(None, None)
+        wait_until(lambda: domain.get_state() == VmSnap.DomainState.PAUSED, "the guest stands still")
+        self.assertEqual(domain.get_state_reason(), VmSnap.StateReason.USER)
+        domain.resume_sync(None, None)
+        domain.power_off_sync(None, None)
+        wait_until(lambda: domain.get_state() == VmSnap.DomainState.SHUTOFF, "the guest is off")
+        # A guest may be seen paused before its first instruction.
+        self.assertEqual(states[-4:], ["running", "paused", "running", "shutoff"])
+        self.assert_vmsnap_error(VmSnap.Error.INVALID_STATE, domain.pause_sync, None, None)
+
+    def test_transient_domain_comes_with_its_job(self):
+        uuid = "0c9d6f54-7c43-4a0c-9a53-3f7f7f2f0003"
+        self.addCleanup(self.forget, domain_path(uuid))
+        disk = make_disk(self.make_directory() / "transient.qcow2")
+        domain, job = self.library.create_domain_sync(plain_xml("transient", [disk], uuid=uuid), None, None)
+        self.assertEqual(domain.get_name(), "transient")
+        job.wait_sync(VmSnap.WaitFlags.NONE, None)
+        self.library.catch_up_sync(None)
+        self.assertFalse(self.library.find_domain("transient").is_persistent())
+        self.library.find_domain("transient").power_off_sync(None, None)
+        wait_until(lambda: self.library.lookup_domain(domain_path(uuid)) is None, "the domain is forgotten")
+
+
+class SnapshotTest(LibraryTestCase):
+    def take(self, domain, name):
+        self.assertTrue(domain.create_snapshot_sync(name, INTERNAL, None).wait_sync(VmSnap.WaitFlags.NONE, None))
+        self.library.catch_up_sync(None)
+        return domain.find_snapshot(name)
+
+    def test_snapshot_is_taken_reverted_to_and_deleted(self):
+        path = self.start_domain("snapped")
+        domain = self.find("snapped")
+        one = self.take(domain, "one")
+        self.assertEqual(one.get_object_path(), snapshot_path(path, "one"))
+        self.assertEqual((one.get_state(), one.get_location(), one.get_memory()),
+                         (VmSnap.SnapshotState.RUNNING, VmSnap.Location.INTERNAL, VmSnap.Location.INTERNAL))
+        self.assertGreater(one.get_creation_time(), 1_600_000_000_000_000)
+        self.assertEqual(one.get_domain(), domain)
+        self.assertIsNone(one.get_parent())
+        two = self.take(domain, "zwei/2 ü".replace("/", "-"))
+        self.assertEqual(two.get_parent(), one)
+        self.assertEqual(one.get_children(), [two])
+        self.assertEqual(domain.get_snapshots(), [one, two])
+        self.assertEqual(domain.list_snapshots_sync(None, None), [one, two])
+        self.assertEqual(domain.get_current_snapshot(), two)
+
+        self.assertTrue(one.revert_sync(None, None).wait_sync(VmSnap.WaitFlags.NONE, None))
+        self.library.catch_up_sync(None)
+        self.assertTrue(one.is_current())
+        self.assertEqual(domain.get_state_reason(), VmSnap.StateReason.FROM_SNAPSHOT)
+        self.assertTrue(two.delete_sync(None, None).wait_sync(VmSnap.WaitFlags.NONE, None))
+        self.library.catch_up_sync(None)
+        self.assertEqual(domain.get_snapshots(), [one])
+        self.assertIn("<domainsnapshot", one.get_xml_sync(None, None))
+
+    def test_without_a_turn_of_the_main_context_calls_still_return_objects(self):
+        self.start_domain("loopless")
+        domain = self.find("loopless")
+        job = domain.create_snapshot_sync("", INTERNAL, None)
+        self.assertTrue(job.wait_sync(VmSnap.WaitFlags.NONE, None))
+        listed = domain.list_snapshots_sync(None, None)
+        self.assertEqual(len(listed), 1)
+        self.assertEqual(listed[0].get_object_path(), job.dup_result()["snapshot"])
+        self.assertEqual(domain.get_snapshot_sync(listed[0].get_name(), None).get_object_path(),
+                         listed[0].get_object_path())
+        self.assertEqual(domain.get_snapshots(), [])
+
+    def test_asynchronous_calls_tell_progress_that_never_goes_back(self):
+        self.start_domain("progress")
+        domain = self.find("progress")
+        source, result = self.finish(domain.create_snapshot, "async", INTERNAL)
+        job = source.create_snapshot_finish(result)
+        self.assertEqual(self.library.lookup_job(job.get_object_path()), job)
+        told = []
+        job.connect("notify::progress", lambda *_: told.append(job.get_progress()))
+        source, result = self.finish(job.wait, VmSnap.WaitFlags.NONE)
+        self.assertTrue(source.wait_finish(result))
+        self.assertEqual(told, sorted(told))
+        self.assertEqual(told[-1], 1.0)
+        self.assertEqual(job.get_snapshot(), domain.find_snapshot("async"))
+
+    def test_taken_name_is_refused(self):
+        self.start_domain("names")
+        domain = self.find("names")
+        self.take(domain, "taken")
+        self.assert_vmsnap_error(VmSnap.Error.ALREADY_EXISTS, domain.create_snapshot_sync, "taken", INTERNAL, None)
+        self.assert_vmsnap_error(VmSnap.Error.HAS_SNAPSHOTS, domain.undefine_sync, None, None)
+        self.assert_vmsnap_error(VmSnap.Error.NOT_FOUND, domain.get_snapshot_sync, "none", None)
+
+
+class JobTest(LibraryTestCase):
+    def start_job(self, name):
+        self.make_domain(name)
+        domain = self.find(name)
+        return domain, domain.start_sync(GLib.Variant("a{sv}", {"paused": GLib.Variant("b", True)}), None)
+
+    def test_end_that_came_before_the_wait_is_told(self):
+        _, job = self.start_job("early")
+        self.client.wait_job(job.get_object_path())
+        self.assertTrue(job.wait_sync(VmSnap.WaitFlags.NONE, None))
+        self.assertTrue(job.has_ended())
+        self.assertTrue(job.wait_sync(VmSnap.WaitFlags.NONE, None))
+        source, result = self.finish(job.wait, VmSnap.WaitFlags.NONE)
+        self.assertTrue(source.wait_finish(result))
+
+    def test_error_of_a_job_has_its_code(self):
+        disk = make_disk(self.make_directory() / "gone.qcow2")
+        self.define("gone", [disk])
+        disk.path.unlink()
+        job = self.find("gone").start_sync(None, None)
+        error = self.assert_vmsnap_error(VmSnap.Error.NOT_FOUND, job.wait_sync, VmSnap.WaitFlags.NONE, None)
+        self.assertIn(str(disk.path), error.message)
+        self.assertEqual(job.get_state(), VmSnap.JobState.FAILED)
+        self.assertEqual(job.dup_error().message, error.message)
+        self.library.catch_up_sync(None)
+        source, result = self.finish(self.library.lookup_job(job.get_object_path()).wait, VmSnap.WaitFlags.NONE)
+        self.assert_vmsnap_error(VmSnap.Error.NOT_FOUND, source.wait_finish, result)
+
+    def test_cancelled_wait_leaves_the_job(self):
+        _, job = self.start_job("left")
+        cancellable = Gio.Cancellable()
+        cancellable.cancel()
+        try:
+            job.wait_sync(VmSnap.WaitFlags.NONE, cancellable)
+        except GLib.Error as error:
+            self.assertTrue(error.matches(Gio.io_error_quark(), Gio.IOErrorEnum.CANCELLED))
+        self.client.wait_job(job.get_object_path())
+
+    def test_cancelled_wait_cancels_the_job_when_told_to(self):
+        self.start_domain("cancelled")
+        domain = self.find("cancelled")
+        job = domain.create_snapshot_sync("never", INTERNAL, None)
+        cancellable = Gio.Cancellable()
+        cancellable.cancel()
+        try:
+            job.wait_sync(VmSnap.WaitFlags.CANCEL_JOB, cancellable)
+            wanted = "completed"
+        except GLib.Error as error:
+            self.assertTrue(error.matches(VmSnap.error_quark(), VmSnap.Error.CANCELLED), error.message)
+            wanted = "cancelled"
+        self.assertEqual(self.client.end_of_job(job.get_object_path()).state, wanted)
+        self.assertEqual(len(domain.list_snapshots_sync(None, None)), 1 if wanted == "completed" else 0)
+
+    def test_wait_can_be_cancelled_from_another_thread(self):
+        _, job = self.start_job("threads")
+        cancellable = Gio.Cancellable()
+        thread = threading.Thread(target=cancellable.cancel)
+        thread.start()
+        try:
+            job.wait_sync(VmSnap.WaitFlags.NONE, cancellable)
+        except GLib.Error as error:
+            self.assertTrue(error.matches(Gio.io_error_quark(), Gio.IOErrorEnum.CANCELLED))
+        thread.join()
+        self.client.wait_job(job.get_object_path())
+
+    def test_dismissed_job_goes_away(self):
+        _, job = self.start_job("dismissed")
+        job.wait_sync(VmSnap.WaitFlags.NONE, None)
+        self.library.catch_up_sync(None)
+        self.assertIsNotNone(self.library.lookup_job(job.get_object_path()))
+        job.dismiss_sync(None)
+        wait_until(lambda: self.library.lookup_job(job.get_object_path()) is None, "the job has gone")
+
+
+class ServiceTest(LibraryTestCase):
+    def test_objects_come_back_with_the_service(self):
+        path = self.start_domain("back")
+        old = self.find("back")
+        told = []
+        self.library.connect("notify::service-running",
+                             lambda client, _pspec: told.append(client.get_service_running()))
+        self.library.connect("domain-removed", lambda _client, domain: told.append("-" + domain.get_name()))
+        self.service.kill()
+        wait_until(lambda: self.library.lookup_domain(path) is None, "the domain went with the service")
+        self.assertEqual(self.library.get_domains(), [])
+        self.assertEqual(old.get_name(), "back")
+        with self.assertRaises(GLib.Error) as caught:
+            old.pause_sync(None, None)
+        self.assertTrue(caught.exception.matches(Gio.dbus_error_quark(), Gio.DBusError.SERVICE_UNKNOWN))
+        self.assertIn("not running", caught.exception.message)
+        with self.assertRaises(GLib.Error) as caught:
+            self.library.find_domain("back")
+        self.assertTrue(caught.exception.matches(Gio.dbus_error_quark(), Gio.DBusError.SERVICE_UNKNOWN))
+
+        self.service.start()
+        new = wait_until(lambda: self.library.lookup_domain(path), "the domain came back with the service")
+        wait_until(lambda: told and told[-1] is True, "the service is told to be back")
+        self.assertEqual([word for word in told if word != "-back"], [False, True])
+        self.assertIn("-back", told)
+        self.assertEqual(new.get_state(), VmSnap.DomainState.RUNNING)
+        old.pause_sync(None, None)
+        wait_until(lambda: new.get_state() == VmSnap.DomainState.PAUSED, "the old object reaches the new service")
+
+    def test_wait_ends_when_the_service_dies(self):
+        self.start_domain("orphan")
+        domain = self.find("orphan")
+        domain.pause_sync(None, None)
+        source, result = self.finish(domain.create_snapshot, "lost", INTERNAL)
+        job = source.create_snapshot_finish(result)
+        ends = []
+        job.wait(VmSnap.WaitFlags.NONE, None, lambda source, result: ends.append(result))
+        self.service.kill()
+        try:
+            wait_until(lambda: ends, "the end of the wait")
+            try:
+                job.wait_finish(ends[0])
+                self.assertTrue(job.has_ended(), "the job was faster than the kill")
+            except GLib.Error as error:
+                self.assertTrue(error.matches(Gio.dbus_error_quark(), Gio.DBusError.NO_REPLY), error.message)
+        finally:
+            self.service.start()
+
+
+if __name__ == "__main__":
+    main()

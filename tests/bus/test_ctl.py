@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""vmsnapctl as a person and as a script use it, against the real service."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+
+from clientsupport import SCREEN, ClientTestCase
+from support import plain_xml
+from vmsnaptest import DEFAULT, domain_path, main, make_disk, paths, wait_until
+
+UUID = "0c9d6f54-7c43-4a0c-9a53-3f7f7f2f02{:02x}"
+
+
+class CtlTestCase(ClientTestCase):
+    def ctl(self, *arguments, status=0, **more):
+        """Runs vmsnapctl on the test's bus; its exit status must be the one given."""
+        done = self.run_program(paths.built("src/vmsnapctl/vmsnapctl"), "--session", *arguments, **more)
+        self.assertEqual(done.returncode, status, f"{arguments}: {done.stdout}{done.stderr}")
+        if status == 0:
+            self.assertNotIn("vmsnapctl:", done.stderr)
+        return done
+
+    def ask(self, *arguments):
+        """What it writes as JSON."""
+        return json.loads(self.ctl(*arguments, "--json").stdout)
+
+    def refused(self, says, *arguments, status=1, **more):
+        """It fails, and says so on standard error alone."""
+        done = self.ctl(*arguments, status=status, **more)
+        self.assertEqual(done.stdout, "")
+        self.assertTrue(done.stderr.startswith("vmsnapctl: "), done.stderr)
+        self.assertIn(says, done.stderr)
+        return done.stderr
+
+
+class CommandLineTest(CtlTestCase):
+    def test_wrong_command_lines_have_their_own_status(self):
+        for says, *arguments in (("command is missing",), ("no command 'nonsense'", "nonsense"),
+                                 ("needs another word", "snapshot"), ("no command 'job nonsense'", "job", "nonsense"),
+                                 ("argument is missing", "start"), ("too many arguments", "start", "a", "b"),
+                                 ("--nonsense", "list", "--nonsense"), ("exclude", "list", "--system"),
+                                 ("exclude", "snapshot", "create", "a", "--internal", "--external"),
+                                 ("exclude", "snapshot", "revert", "a", "b", "--running", "--paused"),
+                                 ("exclude", "snapshot", "delete", "a", "b", "--children", "--children-only"),
+                                 ("need --xml", "snapshot", "create", "a", "--redefine"),
+                                 ("'vda,nonsense=1'", "snapshot", "create", "a", "--disk", "vda,nonsense=1"),
+                                 ("not valid UTF-8", "start", os.fsdecode(b"a\xff"))):
+            with self.subTest(arguments=arguments):
+                self.refused(says, *arguments, status=2)
+
+    def test_help_tells_of_every_command(self):
+        text = self.ctl("--help").stdout
+        commands = re.findall(r"(?m)^  ([a-z]+(?: [a-z]+)?)  +[A-Z]", text.split("Commands:")[1])
+        self.assertEqual(len(commands), 23)
+        for command in commands:
+            with self.subTest(command=command):
+                self.assertIn(f"vmsnapctl {command} [OPTION", self.ctl(*command.split(), "--help").stdout)
+        self.assertRegex(self.ctl("--version").stdout, r"^vmsnapctl \d+\.\d+\.\d+\n$")
+
+    def test_absent_service_is_told_with_what_to_do(self):
+        self.service.stop()
+        try:
+            self.assertIn("start vmsnapd", self.refused("not running on the session bus", "list"))
+        finally:
+            self.service.start()
+
+    def test_what_is_not_there_is_told_with_what_to_do(self):
+        self.make_domain("there")
+        self.refused("'vmsnapctl list'", "show", "not there")
+        self.refused("none", "snapshot", "show", "there", "none")
+        self.refused("'vmsnapctl job list'", "job", "show", "4711")
+        self.refused("No such file", "define", "/nonexistent/file.xml")
+
+
+class DomainTest(CtlTestCase):
+    def define_by_ctl(self, number, name, **details):
+        uuid = UUID.format(number)
+        self.addCleanup(self.forget, domain_path(uuid))
+        disk = make_disk(self.make_directory() / "disk.qcow2")
+        return self.ctl("define", self.write_xml(name, disks=[disk], uuid=uuid, **details)), uuid
+
+    def test_definitions_come_from_files_and_from_standard_input(self):
+        done, uuid = self.define_by_ctl(1, "from file")
+        self.assertEqual(done.stdout, f"Defined from file ({uuid})\n")
+        self.assertIn(uuid, self.ctl("list").stdout)
+        self.assertEqual([domain["uuid"] for domain in self.ask("list") if domain["name"] == "from file"], [uuid])
+        self.addCleanup(self.forget, domain_path(UUID.format(2)))
+        with open(self.write_xml("from stdin", uuid=UUID.format(2)), encoding="utf-8") as file:
+            self.ctl("define", "-", stdin=file)
+        self.assertIn("from stdin\n", self.ctl("list", "--names").stdout)
+        self.assertIn("<name>from stdin</name>", self.ctl("xml", "from stdin").stdout)
+        self.assertIn("<name>from stdin</name>", self.ask("xml", "from stdin")["xml"])
+
+    def test_bad_definition_is_refused(self):
+        file = self.make_directory() / "bad.xml"
+        file.write_text("<domain>", encoding="utf-8")
+        self.refused("", "define", file)
+        file.write_bytes(b"<domain>\xff</domain>")
+        self.refused("not UTF-8", "define", file)
+
+    def test_life_of_a_guest(self):
+        directory = self.make_directory()
+        _, uuid = self.define_by_ctl(3, "life", devices=SCREEN.format(socket=directory / "vnc"))
+        self.assertRegex(self.ctl("start", "life", "--paused").stdout, r"^Started life in \d")
+        self.assertEqual(self.ask("show", "life")["state"], "paused")
+        self.refused("", "start", uuid)
+        self.ctl("resume", uuid)
+        self.assertIn("running", self.ctl("show", "life").stdout)
+        self.ctl("screenshot", "life", directory / "life.png")
+        self.assertEqual((directory / "life.png").read_bytes()[:8], b"\x89PNG\r\n\x1a\n")
+        self.ctl("reset", "life")
+        self.assertEqual(self.ctl("pause", "life").stdout, "Paused life\n")
+        self.ctl("poweroff", "life")
+        self.assertEqual(self.ask("show", "life")["state"], "shutoff")
+        self.ctl("undefine", "life")
+        self.refused("life", "show", "life")
+
+    def test_transient_domain_is_created(self):
+        uuid = UUID.format(4)
+        self.addCleanup(self.forget, domain_path(uuid))
+        disk = make_disk(self.make_directory() / "disk.qcow2")
+        self.ctl("create", self.write_xml("passing", disks=[disk], uuid=uuid))
+        self.assertFalse(self.ask("show", "passing")["persistent"])
+        self.ctl("poweroff", "passing")
+        self.refused("passing", "show", "passing")
+
+
+class SnapshotTest(CtlTestCase):
+    def test_snapshots_grow_a_tree(self):
+        self.start_domain("tree")
+        created = self.ctl("snapshot", "create", "tree", "one", "--internal", "--description", "the first")
+        self.assertRegex(created.stdout, r"^Created snapshot 'one' of tree in .*the guest stood still for")
+        self.assertRegex(created.stderr, r"(?m)^[A-Z].*: \d+ %")
+        job = self.ask("snapshot", "create", "tree", "two", "--location", "internal")
+        self.assertEqual((job["operation"], job["state"], job["domain-name"]), ("snapshot-create", "completed", "tree"))
+        self.assertIn("downtime", job["result"])
+        self.assertRegex(self.ctl("snapshot", "revert", "tree", "one").stdout, r"^Reverted tree to snapshot 'one' in ")
+        self.ctl("snapshot", "create", "tree", "--internal")
+
+        listed = self.ask("snapshot", "list", "tree")
+        self.assertEqual([(item["name"], item["parent-name"]) for item in listed[:2]], [("one", ""), ("two", "one")])
+        self.assertEqual(listed[2]["parent-name"], "one")
+        self.assertTrue(listed[2]["is-current"])
+        made = listed[2]["name"]
+        self.assertEqual(self.ctl("snapshot", "list", "tree", "--names").stdout.splitlines(), ["one", "two", made])
+        self.assertEqual(self.ctl("snapshot", "list", "tree", "--roots", "--names").stdout, "one\n")
+        self.assertEqual(set(self.ctl("snapshot", "list", "tree", "--descendants-of", "one", "--names").stdout.split()),
+                         {"two", made})
+        lines = self.ctl("snapshot", "tree", "tree").stdout.splitlines()
+        self.assertEqual([line[:6] for line in lines], ["one  (", "├─ two", f"└─ {made[:3]}"])
+        self.assertTrue(lines[2].endswith("<- current"))
+        self.assertEqual(len(self.ask("snapshot", "tree", "tree")[0]["children"]), 2)
+        self.assertIn("the first", self.ctl("snapshot", "show", "tree", "one").stdout)
+        self.assertIn("<domainsnapshot", self.ctl("snapshot", "show", "tree", "one", "--xml").stdout)
+
+        self.assertIn("--snapshots-metadata", self.refused("", "undefine", "tree"))
+        self.ctl("snapshot", "delete", "tree", "two")
+        self.assertEqual(len(self.ask("snapshot", "list", "tree")), 2)
+
+    def test_refusals_change_nothing(self):
+        self.start_domain("refusals")
+        self.ctl("snapshot", "create", "refusals", "one", "--internal")
+        self.refused("one", "snapshot", "create", "refusals", "one", "--internal")
+        self.refused("location", "snapshot", "create", "refusals", "two", "--location", "nowhere")
+        self.refused("none", "snapshot", "revert", "refusals", "none")
+        self.assertEqual(self.ctl("snapshot", "list", "refusals", "--names").stdout, "one\n")
+
+    def test_option_of_a_disk_reaches_the_service(self):
+        self.start_domain("disks")
+        self.refused("nosuch", "snapshot", "create", "disks", "--internal", "--disk", "nosuch,snapshot=internal")
+
+
+class JobTest(CtlTestCase):
+    def stopped_guest(self, name):
+        """A running guest whose QEMU stands still until the end of the test, so that jobs on it don't end."""
+        known = set(self.service.guests())
+        self.start_domain(name)
+        (pid,) = set(self.service.guests()) - known
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, pid, signal.SIGCONT)
+        return pid
+
+    def begin(self, *arguments, **more):
+        """Starts vmsnapctl, and waits until its job is under way; returns the program and the job's path."""
+        seen = len(self.client.signals)
+        program = subprocess.Popen(
+            [str(paths.built("src/vmsnapctl/vmsnapctl")), "--session", *arguments], stdin=subprocess.DEVNULL, text=True,
+            env=self.program_environment(), **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more})
+        self.addCleanup(lambda: program.poll() is None and program.kill())
+        added = self.client.wait_signal("InterfacesAdded", lambda signal: "/jobs/" in signal.arguments[0], seen)
+        return program, added.arguments[0]
+
+    def read_until(self, file, words):
+        text = ""
+        while words not in text:
+            line = file.readline()
+            self.assertTrue(line, f"'{words}' was not said, but: {text}")
+            text += line
+        return text
+
+    def test_interrupt_cancels_the_job(self):
+        pid = self.stopped_guest("interrupted")
+        program, job = self.begin("snapshot", "create", "interrupted", "never", "--internal")
+        self.read_until(program.stderr, ":")
+        program.send_signal(signal.SIGINT)
+        self.read_until(program.stderr, "Cancelling the job")
+        os.kill(pid, signal.SIGCONT)
+        end = self.client.end_of_job(job)
+        _, errors = program.communicate(timeout=DEFAULT)
+        self.assertEqual(end.state, "cancelled")
+        self.assertEqual(program.returncode, 1)
+        self.assertIn("all is as it was before", errors)
+        self.assertEqual(self.ask("snapshot", "list", "interrupted"), [])
+        self.assertEqual(self.ask("show", "interrupted")["state"], "running")
+
+    def test_second_interrupt_leaves_the_job_to_the_service(self):
+        pid = self.stopped_guest("left")
+        program, job = self.begin("snapshot", "create", "left", "x", "--internal")
+        self.read_until(program.stderr, ":")
+        program.send_signal(signal.SIGINT)
+        self.read_until(program.stderr, "Cancelling the job")
+        program.send_signal(signal.SIGINT)
+        _, errors = program.communicate(timeout=DEFAULT)
+        self.assertEqual(program.returncode, 1)
+        self.assertIn(f"vmsnapctl job show {job.rpartition('/')[2]}", errors)
+        os.kill(pid, signal.SIGCONT)
+        self.client.end_of_job(job)
+
+    def test_jobs_are_listed_shown_and_cancelled(self):
+        pid = self.stopped_guest("listed")
+        _, path = self.begin("snapshot", "create", "listed", "x", "--internal", "--no-wait")
+        number = path.rpartition("/")[2]
+        self.assertRegex(self.ctl("job", "list").stdout, rf"(?m)^{number} +snapshot-create +listed ")
+        self.assertEqual(self.ask("job", "show", number)["domain-name"], "listed")
+        self.refused("", "snapshot", "create", "listed", "y", "--internal", "--no-queue")
+        self.ctl("job", "cancel", number, "--no-wait")
+        os.kill(pid, signal.SIGCONT)
+        self.assertEqual(self.client.end_of_job(path).state, "cancelled")
+        self.assertIn("cancelled", self.ctl("job", "show", number).stdout)
+
+    def test_bar_is_drawn_on_a_terminal(self):
+        self.start_domain("terminal")
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        program, _ = self.begin("snapshot", "create", "terminal", "x", "--internal", stderr=theirs)
+        os.close(theirs)
+        output, _ = program.communicate(timeout=DEFAULT)
+        self.assertEqual(program.returncode, 0)
+        self.assertIn("Created snapshot 'x'", output)
+        drawn = b""
+        try:
+            while part := os.read(ours, 65536):
+                drawn += part
+        except OSError:
+            pass  # what a terminal's end reads as when nobody holds the other one
+        self.assertRegex(drawn, rb"\r[A-Z][^\r]*\[[#.]+\] +\d+ %")
+        self.assertTrue(drawn.endswith(b"\r\033[K"), drawn)
+
+    def test_monitor_tells_what_happens(self):
+        path = self.make_domain("watched")
+        program = subprocess.Popen([str(paths.built("src/vmsnapctl/vmsnapctl")), "--session", "--json", "monitor", "watched"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                   env=self.program_environment())
+        self.addCleanup(lambda: program.poll() is None and program.kill())
+        # It can't be seen from outside when it begins to listen, so things happen until it has told of one.
+        told = []
+        while not told:
+            self.client.run(path, "Domain", "Start")
+            self.client.call(path, "Domain", "PowerOff")
+            self.client.wait_property(path, "Domain", "State", "shutoff")
+            told = self.lines_so_far(program.stdout)
+        program.send_signal(signal.SIGINT)
+        rest, errors = program.communicate(timeout=DEFAULT)
+        self.assertEqual(program.returncode, 0, errors)
+        told = [json.loads(line) for line in told + rest.splitlines()]
+        self.assertTrue(all(event["kind"] in ("domain", "job") for event in told), told)
+        self.assertTrue(any(event["what"] == "changed" and "state" in event["values"] for event in told), told)
+
+    @staticmethod
+    def lines_so_far(file):
+        os.set_blocking(file.fileno(), False)
+        try:
+            return (file.read() or "").splitlines()
+        finally:
+            os.set_blocking(file.fileno(), True)
+
+
+if __name__ == "__main__":
+    main()
