@@ -13,14 +13,18 @@
 
 /* libxml2 compares each attribute and namespace of an element with all before it: many of them cost minutes. */
 #define MAX_EQUAL_SIGNS_IN_TAG 4096
+#define MAX_HYPHENS_IN_COMMENTS 64
 #define MAX_ATTRIBUTES 64
 #define MAX_NAMESPACES 16
 #define MAX_SYNTAX_ERRORS 5
+/* Real definitions have some hundreds; a schema of libxml2's takes a time that grows with their square. */
+#define MAX_ELEMENTS 8192
 
 typedef struct {
   VsXmlProblems *problems;
   startElementNsSAX2Func start_element;
   guint syntax_errors;
+  guint elements;
   gboolean stopped;
 } ParseState;
 
@@ -63,6 +67,8 @@ start_element (void *data,
 
   if (context->nodeNr >= VS_XML_MAX_DEPTH)
     stop (context, "<%.40s> is nested deeper than %d elements", (const char *) name, VS_XML_MAX_DEPTH);
+  else if (++state->elements > MAX_ELEMENTS)
+    stop (context, "there are more than %d elements", MAX_ELEMENTS);
   else if (n_attributes > MAX_ATTRIBUTES || n_namespaces > MAX_NAMESPACES)
     stop (context, "<%.40s> has more attributes than any real element", (const char *) name);
   else
@@ -115,6 +121,32 @@ check_tag_sizes (const char *data, gsize length, VsXmlProblems *problems)
   return TRUE;
 }
 
+/* XML forbids "--" in comments, and libxml2 copies the whole comment for each one that it complains about. */
+static gboolean
+check_comments (const char *data, gsize length, VsXmlProblems *problems)
+{
+  const char *end = data + length;
+  const char *comment = g_strstr_len (data, (gssize) length, "<!--");
+  guint hyphens = 0;
+
+  while (comment != NULL)
+    {
+      const char *p = comment + strlen ("<!--");
+
+      while (end - p >= 3 && strncmp (p, "-->", 3) != 0)
+        {
+          if (p[0] == '-' && p[1] == '-' && ++hyphens > MAX_HYPHENS_IN_COMMENTS)
+            {
+              vs_xml_problems_add_line (problems, line_of (data, p), "comments with '--' in them aren't allowed");
+              return FALSE;
+            }
+          p++;
+        }
+      comment = g_strstr_len (p, end - p, "<!--");
+    }
+  return TRUE;
+}
+
 static gboolean
 check_bytes (const char *data, gsize length, VsXmlProblems *problems)
 {
@@ -140,7 +172,7 @@ check_bytes (const char *data, gsize length, VsXmlProblems *problems)
       vs_xml_problems_add_line (problems, line_of (data, bad), "not UTF-8; convert the text to UTF-8");
       return FALSE;
     }
-  return check_tag_sizes (data, length, problems);
+  return check_tag_sizes (data, length, problems) && check_comments (data, length, problems);
 }
 
 /* Indentation isn't content, and libxml2 indents only where it is gone. Text beside elements stays as it is. */
