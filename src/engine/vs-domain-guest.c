@@ -243,6 +243,20 @@ vs_domain_attach_guest (VsDomain *self, VsGuest *guest, VsDomainDef *live_def)
   qmp_client_call_async (self->client, "query-chardev", NULL, -1, QMP_DEFAULT_TIMEOUT, NULL, on_chardevs,
                          g_object_ref (self));
   if (vs_guest_has_exited (guest))
+    vs_domain_note_end (self, guest);
+}
+
+/**
+ * vs_domain_note_end:
+ * @self: a domain
+ * @guest: a guest that has ended
+ *
+ * Doesn't wait for the news of @guest's end: it is known already. Does nothing when the news came before.
+ */
+void
+vs_domain_note_end (VsDomain *self, VsGuest *guest)
+{
+  if (self->guest == guest)
     on_exited (guest, self);
 }
 

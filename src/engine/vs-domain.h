@@ -62,6 +62,8 @@ VsGuest *vs_domain_get_guest (VsDomain *self);
 void vs_domain_attach_guest (VsDomain *self,
                              VsGuest *guest,
                              VsDomainDef *live_def);
+void vs_domain_note_end (VsDomain *self,
+                         VsGuest *guest);
 void vs_domain_announce_started (VsDomain *self);
 void vs_domain_take_over (VsDomain *self,
                           const char *status);

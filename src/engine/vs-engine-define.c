@@ -105,11 +105,25 @@ refuse_taken (const char *what, const char *name, GError **error)
   return FALSE;
 }
 
+/* Also by the name that a running domain will have after its next start. */
+static VsDomain *
+find_by_any_name (VsEngine *self, const char *name)
+{
+  GHashTableIter iter;
+  gpointer domain;
+
+  g_hash_table_iter_init (&iter, self->domains);
+  while (g_hash_table_iter_next (&iter, NULL, &domain))
+    if (g_str_equal (vs_domain_get_inactive_def (domain)->name, name))
+      return domain;
+  return vs_engine_find_domain_by_name (self, name);
+}
+
 /* Against the other domains, and the definitions that are being written at this moment. */
 static gboolean
 check_free (VsEngine *self, Define *define, GError **error)
 {
-  VsDomain *same_name = vs_engine_find_domain_by_name (self, define->def->name);
+  VsDomain *same_name = find_by_any_name (self, define->def->name);
   VsDomain *same_uuid = vs_engine_find_domain (self, define->def->uuid);
 
   if (same_name != NULL && same_name != same_uuid)

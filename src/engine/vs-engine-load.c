@@ -16,12 +16,14 @@
 #define SNAPSHOTS "snapshots"
 #define CURRENT "current-snapshot"
 #define STATUS_TIMEOUT (5 * G_USEC_PER_SEC)
+#define MAX_FINDERS 16
 
 typedef struct
 {
   VsDomainDef *def; /* NULL: transient */
   VsDomainDef *live_def;
   VsGuest *guest;
+  gboolean unreachable; /* there is a QEMU, but it doesn't answer */
   char *status;
   GPtrArray *chains;
   GPtrArray *journals;
@@ -32,6 +34,7 @@ typedef struct
   VsStore *store;
   char *emulator;
   VsHypervisor *hypervisor;
+  GMutex lock; /* for found, while the finders are at work */
   GPtrArray *found;
   guint settling;
 } Load;
@@ -49,12 +52,22 @@ found_free (Found *found)
 }
 
 static void
+load_init (Load *load, VsEngine *engine)
+{
+  load->store = g_object_ref (engine->store);
+  load->emulator = g_strdup (engine->emulator);
+  load->found = g_ptr_array_new_with_free_func ((GDestroyNotify) found_free);
+  g_mutex_init (&load->lock);
+}
+
+static void
 load_free (Load *load)
 {
   g_object_unref (load->store);
   g_free (load->emulator);
   g_clear_object (&load->hypervisor);
   g_ptr_array_unref (load->found);
+  g_mutex_clear (&load->lock);
   g_free (load);
 }
 
@@ -115,7 +128,10 @@ find_guest (Load *load, const char *uuid, Found *found)
     vs_guest_find (vs_store_get_runtime_dir (load->store), vs_store_get_log_dir (load->store), uuid,
                    found->live_def != NULL ? found->live_def->name : uuid, NULL, &error);
   if (error != NULL)
-    g_warning ("The guest of %s can't be reached: %s", uuid, error->message);
+    {
+      g_warning ("The guest of %s can't be reached, and will be tried again: %s", uuid, error->message);
+      found->unreachable = TRUE;
+    }
   if (found->guest == NULL || found->live_def == NULL)
     return;
   found->status = ask_status (found->guest);
@@ -124,20 +140,25 @@ find_guest (Load *load, const char *uuid, Found *found)
     found->chains = vs_engine_probe_chains (tool, found->live_def);
 }
 
+/* In a pool of threads: a guest that is slow to answer keeps none of the others waiting. */
 static void
-find_domain (Load *load, const char *uuid)
+find_domain (gpointer data, gpointer user_data)
 {
+  g_autofree char *uuid = data;
+  Load *load = user_data;
   Found *found = g_new0 (Found, 1);
 
   found->def = read_definition (load->store, uuid);
   find_guest (load, uuid, found);
-  if (found->def == NULL && (found->guest == NULL || found->live_def == NULL))
+  if (found->def == NULL && (found->live_def == NULL || (found->guest == NULL && !found->unreachable)))
     {
       found_free (found);
       return;
     }
   found->journals = vs_journal_load (load->store, uuid);
+  g_mutex_lock (&load->lock);
   g_ptr_array_add (load->found, found);
+  g_mutex_unlock (&load->lock);
 }
 
 /* Domains with files in the store, and transient ones that have but a guest. */
@@ -165,6 +186,7 @@ load_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *can
   GError *error = NULL;
   g_autoptr (GError) probe_error = NULL;
   g_autoptr (GHashTable) uuids = NULL;
+  GThreadPool *finders;
   GHashTableIter iter;
   gpointer uuid;
 
@@ -179,8 +201,10 @@ load_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *can
 
   uuids = collect_uuids (load->store);
   g_hash_table_iter_init (&iter, uuids);
+  finders = g_thread_pool_new (find_domain, load, MAX_FINDERS, FALSE, NULL);
   while (g_hash_table_iter_next (&iter, &uuid, NULL))
-    find_domain (load, uuid);
+    g_thread_pool_push (finders, g_strdup (uuid), NULL);
+  g_thread_pool_free (finders, FALSE, TRUE);
   g_task_return_boolean (task, TRUE);
 }
 
@@ -213,23 +237,31 @@ vs_engine_load_snapshots (VsStore *store, VsDomain *domain)
     vs_domain_set_current_snapshot (domain, vs_domain_get_snapshot (domain, g_strchomp (current)));
 }
 
+/* A guest of an earlier life. */
+static void
+adopt (VsEngine *self, VsDomain *domain, Found *found)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (found->chains != NULL)
+    vs_domain_set_chains (domain, found->chains);
+  if (found->chains != NULL && !vs_claims_add (self->claims, found->live_def, found->chains, &error))
+    g_warning ("%s runs with a file that isn't its own: %s", found->live_def->name, error->message);
+  vs_domain_attach_guest (domain, found->guest, found->live_def);
+  vs_domain_take_over (domain, found->status);
+}
+
 static VsDomain *
 make_domain (VsEngine *self, Found *found)
 {
   VsDomain *domain =
     vs_domain_new (self->store, found->def != NULL ? found->def : found->live_def, found->def != NULL);
-  g_autoptr (GError) error = NULL;
 
   vs_engine_load_snapshots (self->store, domain);
-  if (found->chains != NULL)
-    vs_domain_set_chains (domain, found->chains);
   if (found->guest != NULL)
-    {
-      if (found->chains != NULL && !vs_claims_add (self->claims, found->live_def, found->chains, &error))
-        g_warning ("%s runs with a file that isn't its own: %s", found->live_def->name, error->message);
-      vs_domain_attach_guest (domain, found->guest, found->live_def);
-      vs_domain_take_over (domain, found->status);
-    }
+    adopt (self, domain, found);
+  else if (found->unreachable)
+    vs_domain_set_state (domain, VMSNAP_DOMAIN_STATE_PAUSED, VMSNAP_STATE_REASON_UNKNOWN);
   vs_engine_add_domain (self, domain);
   return domain;
 }
@@ -312,6 +344,73 @@ settle_next (GTask *task, VsDomain *domain, GPtrArray *journals)
                 settling);
 }
 
+typedef struct
+{
+  VsDomain *domain;
+  Load *load;
+  Found *found;
+} Late;
+
+static void
+late_free (Late *late)
+{
+  g_object_unref (late->domain);
+  found_free (late->found);
+  load_free (late->load);
+  g_free (late);
+}
+
+/* As long as the process is there it is asked again; each time for as long as vs_guest_find() has patience. */
+static void
+late_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
+{
+  Late *late = task_data;
+
+  do
+    {
+      late->found->unreachable = FALSE;
+      find_guest (late->load, vs_domain_get_uuid (late->domain), late->found);
+    }
+  while (late->found->unreachable);
+  g_task_return_boolean (task, TRUE);
+}
+
+static void
+on_found_late (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  VsEngine *self = VS_ENGINE (source);
+  Late *late = g_task_get_task_data (G_TASK (result));
+  Load *load = g_new0 (Load, 1);
+  g_autoptr (GTask) task = g_task_new (self, NULL, NULL, NULL);
+
+  if (late->found->guest != NULL)
+    adopt (self, late->domain, late->found);
+  else
+    vs_domain_set_state (late->domain, VMSNAP_DOMAIN_STATE_SHUTOFF, VMSNAP_STATE_REASON_FAILED);
+
+  load_init (load, self);
+  load->settling = 1;
+  g_task_set_task_data (task, load, (GDestroyNotify) load_free);
+  settle_next (task, late->domain, late->found->journals);
+}
+
+/* A QEMU that is there and doesn't answer: its domain is shown, can't be started anew, and is settled when it answers. */
+static void
+find_late (VsEngine *self, VsDomain *domain, Found *found)
+{
+  g_autoptr (GTask) task = g_task_new (self, NULL, on_found_late, NULL);
+  Late *late = g_new0 (Late, 1);
+
+  late->domain = g_object_ref (domain);
+  late->load = g_new0 (Load, 1);
+  load_init (late->load, self);
+  late->found = g_new0 (Found, 1);
+  late->found->def = found->def != NULL ? vs_domain_def_ref (found->def) : NULL;
+  late->found->journals = g_ptr_array_ref (found->journals);
+  g_task_set_task_data (task, late, (GDestroyNotify) late_free);
+  g_task_run_in_thread (task, late_thread);
+}
+
 static void
 read_job_numbers (VsEngine *self)
 {
@@ -345,7 +444,13 @@ on_found (GObject *source, GAsyncResult *result, gpointer user_data)
       Found *found = g_ptr_array_index (load->found, i);
       g_autoptr (VsDomain) domain = make_domain (self, found);
 
-      settle_next (task, domain, found->journals);
+      if (found->unreachable)
+        {
+          find_late (self, domain, found);
+          check_all_settled (task);
+        }
+      else
+        settle_next (task, domain, found->journals);
     }
   check_all_settled (task);
 }
@@ -365,9 +470,7 @@ vs_engine_load_async (VsEngine *self, GAsyncReadyCallback callback, gpointer use
   g_autoptr (GTask) inner = g_task_new (self, NULL, on_found, task);
   Load *load = g_new0 (Load, 1);
 
-  load->store = g_object_ref (self->store);
-  load->emulator = g_strdup (self->emulator);
-  load->found = g_ptr_array_new_with_free_func ((GDestroyNotify) found_free);
+  load_init (load, self);
   g_task_set_task_data (task, load, (GDestroyNotify) load_free);
   g_task_set_task_data (inner, load, NULL);
   g_task_run_in_thread (inner, load_thread);

@@ -217,7 +217,10 @@ vs_engine_drop_if_over (VsEngine *self, VsDomain *domain)
 {
   if (!vs_domain_get_persistent (domain) && !vs_domain_is_active (domain) && !vs_engine_is_busy (self, domain)
       && vs_engine_find_domain (self, vs_domain_get_uuid (domain)) == domain)
-    vs_engine_remove_domain (self, domain);
+    {
+      vs_store_tidy_domain (self->store, vs_domain_get_uuid (domain));
+      vs_engine_remove_domain (self, domain);
+    }
 }
 
 /**

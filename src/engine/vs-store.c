@@ -429,3 +429,22 @@ vs_store_remove_domain (VsStore *self, const char *uuid, GError **error)
   remove_tree (away);
   return TRUE;
 }
+
+/**
+ * vs_store_tidy_domain:
+ * @self: the store
+ * @uuid: the uuid of a transient domain that is gone
+ *
+ * Removes its directories, if nothing is left in them. Snapshots on record stay, for a domain of that uuid to come.
+ */
+void
+vs_store_tidy_domain (VsStore *self, const char *uuid)
+{
+  static const char *const folders[] = { "journal", "snapshots", "nvram", NULL };
+
+  for (guint i = 0; i < G_N_ELEMENTS (folders); i++)
+    {
+      g_autofree char *path = vs_store_get_path (self, uuid, folders[i], NULL);
+      g_rmdir (path);
+    }
+}

@@ -66,5 +66,7 @@ void vs_store_set_aside (VsStore *self,
 gboolean vs_store_remove_domain (VsStore *self,
                                  const char *uuid,
                                  GError **error);
+void vs_store_tidy_domain (VsStore *self,
+                           const char *uuid);
 
 G_END_DECLS

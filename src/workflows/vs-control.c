@@ -44,11 +44,14 @@ on_reply (GObject *source, GAsyncResult *result, gpointer user_data)
     g_task_return_boolean (task, TRUE);
 }
 
+/* While QEMU saves or loads a snapshot it answers nothing until it is done. */
 static void
 call (GTask *task, VsDomain *domain, const char *command)
 {
-  qmp_client_call_async (vs_guest_get_client (vs_domain_get_guest (domain)), command, NULL, -1, QMP_DEFAULT_TIMEOUT,
-                         NULL, on_reply, g_object_ref (task));
+  gint64 timeout = vs_domain_get_job (domain) != NULL ? QMP_NO_TIMEOUT : QMP_DEFAULT_TIMEOUT;
+
+  qmp_client_call_async (vs_guest_get_client (vs_domain_get_guest (domain)), command, NULL, -1, timeout, NULL, on_reply,
+                         g_object_ref (task));
 }
 
 static void

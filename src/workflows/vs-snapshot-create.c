@@ -92,8 +92,17 @@ look_first (VsRun *run, GError **error)
   const char *tag = vs_run_get_string (run, FACT_TAG);
   g_autoptr (GPtrArray) states = vs_tags_look (run, tag, error);
 
+  gboolean running;
+
   if (states == NULL)
     return FALSE;
+  /* The user may have paused or resumed it since it was this operation's turn. */
+  if (vs_run_get_flag (run, FACT_ACTIVE))
+    {
+      if (!vs_steps_is_running (run, &running, error))
+        return FALSE;
+      vs_run_set_flag (run, FACT_RUNNING, running);
+    }
   for (guint i = 0; i < states->len; i++)
     {
       const VsTagState *state = g_ptr_array_index (states, i);
@@ -132,13 +141,6 @@ read_downtime (QmpWatch *watch)
   return stopped != 0 && resumed > stopped ? resumed - stopped : 0;
 }
 
-static gboolean
-expect_snapshot_stop (VsRun *run, gpointer data, GError **error)
-{
-  vs_domain_expect_stop (vs_run_get_domain (run), VMSNAP_STATE_REASON_SNAPSHOTTING);
-  return TRUE;
-}
-
 /* With a variable store the guest is stopped by us, so that the store's bytes are of the same instant. */
 static gboolean
 save_online (VsRun *run, GError **error)
@@ -154,8 +156,7 @@ save_online (VsRun *run, GError **error)
   if (monitor == NULL)
     return FALSE;
   watch = qmp_client_watch (monitor, events);
-  if (was_running)
-    vs_run_on_main (run, expect_snapshot_stop, NULL, NULL);
+  vs_steps_expect_stop (run, was_running ? VMSNAP_STATE_REASON_SNAPSHOTTING : VMSNAP_STATE_REASON_UNKNOWN);
   if (nvram != NULL)
     {
       if (was_running && !vs_steps_call (run, "stop", NULL, error))
@@ -167,6 +168,7 @@ save_online (VsRun *run, GError **error)
   if (!vs_tags_save (run, tag, error))
     return FALSE;
   vs_tags_dismiss (run, VS_TAGS_JOB_SAVE);
+  vs_steps_expect_stop (run, VMSNAP_STATE_REASON_UNKNOWN);
   if (nvram != NULL
       && (!vs_steps_restore_running (run, error) || !vs_nvram_keep (run, variables, nvram, error)))
     return FALSE;

@@ -74,10 +74,17 @@ expect_end (VsRun *run, gpointer reason, GError **error)
   return TRUE;
 }
 
+/* Why the guest's next stop will come; VMSNAP_STATE_REASON_UNKNOWN: no stop of ours is to be expected any more. */
+void
+vs_steps_expect_stop (VsRun *run, VmSnapStateReason reason)
+{
+  vs_run_on_main (run, expect_stop, GINT_TO_POINTER (reason), NULL);
+}
+
 gboolean
 vs_steps_stop (VsRun *run, VmSnapStateReason reason, GError **error)
 {
-  vs_run_on_main (run, expect_stop, GINT_TO_POINTER (reason), NULL);
+  vs_steps_expect_stop (run, reason);
   return vs_steps_call (run, "stop", NULL, error);
 }
 
@@ -125,26 +132,24 @@ vs_steps_restore_running (VsRun *run, GError **error)
 }
 
 static gboolean
-is_detached (VsRun *run, gpointer data, GError **error)
+note_end (VsRun *run, gpointer guest, GError **error)
 {
-  return !vs_domain_is_active (vs_run_get_domain (run));
+  vs_domain_note_end (vs_run_get_domain (run), guest);
+  return TRUE;
 }
 
-/* Ends the guest and waits until the domain knows. */
+/* Ends the guest; when this returns the domain knows. */
 gboolean
 vs_steps_end_guest (VsRun *run, VsProcessEnd how, VmSnapStateReason reason, GError **error)
 {
   VsGuest *guest = vs_run_get_guest (run);
-  gint64 deadline = g_get_monotonic_time () + END_TIMEOUT;
 
   if (guest == NULL)
     return TRUE;
   vs_run_on_main (run, expect_end, GINT_TO_POINTER (reason), NULL);
   if (!vs_guest_end (guest, how, END_TIMEOUT, NULL, error))
     return FALSE;
-  /* The main thread hears of the end by its own watch; each look lets it run once more. */
-  while (!vs_run_on_main (run, is_detached, NULL, NULL) && g_get_monotonic_time () < deadline)
-    g_thread_yield ();
+  vs_run_on_main (run, note_end, guest, NULL);
   vs_run_set_guest (run, NULL);
   return TRUE;
 }

@@ -25,6 +25,8 @@ gboolean vs_steps_call (VsRun *run,
 gboolean vs_steps_is_running (VsRun *run,
                               gboolean *running,
                               GError **error);
+void vs_steps_expect_stop (VsRun *run,
+                           VmSnapStateReason reason);
 gboolean vs_steps_stop (VsRun *run,
                         VmSnapStateReason reason,
                         GError **error);

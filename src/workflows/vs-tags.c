@@ -5,6 +5,8 @@
  */
 #include "vs-tags.h"
 
+#include <string.h>
+
 #include "qmp-job.h"
 #include "vmsnap-error.h"
 #include "vs-command-line.h"
@@ -147,6 +149,31 @@ is_device (JsonObject *drive, const char *id)
   return g_strv_contains ((const char *const *) parts, id);
 }
 
+/* The path of a drive's active file. QEMU writes `json:{…}` where opening the plain path would give something else, as
+ * with an overlay whose header names its backing file by a relative path. */
+static char *
+inserted_path (JsonObject *inserted)
+{
+  const char *name = json_object_get_string_member_with_default (inserted, "file", "");
+  g_autoptr (JsonNode) root = g_str_has_prefix (name, "json:") ? json_from_string (name + strlen ("json:"), NULL) : NULL;
+  JsonNode *file;
+
+  if (root == NULL || !JSON_NODE_HOLDS_OBJECT (root))
+    return g_strdup (name);
+  file = json_object_get_member (json_node_get_object (root), "file");
+  if (file == NULL || !JSON_NODE_HOLDS_OBJECT (file))
+    return g_strdup (name);
+  return g_strdup (json_object_get_string_member_with_default (json_node_get_object (file), "filename", ""));
+}
+
+static gboolean
+has_file (JsonObject *inserted, const char *path)
+{
+  g_autofree char *inside = inserted_path (inserted);
+
+  return g_str_equal (inside, path);
+}
+
 /* A disk that the guest doesn't have, or has with another file in it, is looked at as a file. */
 static gboolean
 look_online (QmpClient *monitor, const char *tag, GPtrArray *states, GError **error)
@@ -168,8 +195,7 @@ look_online (QmpClient *monitor, const char *tag, GPtrArray *states, GError **er
           JsonObject *inserted =
             json_object_has_member (drive, "inserted") ? json_object_get_object_member (drive, "inserted") : NULL;
 
-          if (inserted != NULL && is_device (drive, id)
-              && g_str_equal (json_object_get_string_member_with_default (inserted, "file", ""), state->path))
+          if (inserted != NULL && is_device (drive, id) && has_file (inserted, state->path))
             read_inserted (inserted, tag, state);
         }
     }
