@@ -1,21 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * A domain as a model object: definition, state, disks and snapshots. What its guest says is heard in
- * vs-domain-guest.c. Main thread only.
+ * A domain as a model object: definition, state and disks. Its snapshots are in vs-domain-snapshots.c, what its guest
+ * says is heard in vs-domain-guest.c. Main thread only.
  */
 #include "vs-domain-private.h"
 
 static GParamSpec *properties[VS_DOMAIN_PROP_MANAGED_SAVE + 1];
 
-enum
-{
-  EVENT,
-  SNAPSHOT_ADDED,
-  SNAPSHOT_REMOVED,
-  N_SIGNALS
-};
-
-static guint signals[N_SIGNALS];
+static guint event_signal;
 
 G_DEFINE_FINAL_TYPE (VsDomain, vs_domain, G_TYPE_OBJECT)
 
@@ -106,12 +98,12 @@ vs_domain_class_init (VsDomainClass *klass)
   properties[VS_DOMAIN_PROP_MANAGED_SAVE] = g_param_spec_boolean ("has-managed-save", NULL, NULL, FALSE, flags);
   g_object_class_install_properties (object_class, G_N_ELEMENTS (properties), properties);
 
-  signals[EVENT] = g_signal_new ("event", VS_TYPE_DOMAIN, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 2,
+  event_signal = g_signal_new ("event", VS_TYPE_DOMAIN, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 2,
                                  G_TYPE_STRING, G_TYPE_VARIANT);
-  signals[SNAPSHOT_ADDED] = g_signal_new ("snapshot-added", VS_TYPE_DOMAIN, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
-                                          G_TYPE_NONE, 1, VS_TYPE_SNAPSHOT);
-  signals[SNAPSHOT_REMOVED] = g_signal_new ("snapshot-removed", VS_TYPE_DOMAIN, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
-                                            G_TYPE_NONE, 1, VS_TYPE_SNAPSHOT);
+  g_signal_new ("snapshot-added", VS_TYPE_DOMAIN, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 1,
+                VS_TYPE_SNAPSHOT);
+  g_signal_new ("snapshot-removed", VS_TYPE_DOMAIN, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 1,
+                VS_TYPE_SNAPSHOT);
   g_signal_new ("guest-gone", VS_TYPE_DOMAIN, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
 }
 
@@ -347,7 +339,7 @@ vs_domain_emit_event (VsDomain *self, const char *event, GVariant *details)
   g_autoptr (GVariant) dict = details != NULL ? details : g_variant_new ("a{sv}", NULL);
 
   g_variant_ref_sink (dict);
-  g_signal_emit (self, signals[EVENT], 0, event, dict);
+  g_signal_emit (self, event_signal, 0, event, dict);
 }
 
 /**
@@ -376,139 +368,4 @@ vs_domain_take_wish (VsDomain *self)
 
   self->wish = VS_WISH_NONE;
   return wish;
-}
-
-/**
- * vs_domain_get_snapshot:
- * @self: a domain
- * @name: (nullable): a snapshot's name
- *
- * Returns: (transfer none) (nullable): that snapshot
- */
-VsSnapshot *
-vs_domain_get_snapshot (VsDomain *self, const char *name)
-{
-  return name != NULL ? g_hash_table_lookup (self->snapshots, name) : NULL;
-}
-
-static int
-compare_age (gconstpointer a, gconstpointer b)
-{
-  VsSnapshotDef *first = vs_snapshot_get_def (VS_SNAPSHOT ((gpointer) a));
-  VsSnapshotDef *second = vs_snapshot_get_def (VS_SNAPSHOT ((gpointer) b));
-
-  if (first->creation_time != second->creation_time)
-    return first->creation_time < second->creation_time ? -1 : 1;
-  return g_strcmp0 (first->name, second->name);
-}
-
-static void
-add_with_ancestors (VsDomain *self, VsSnapshot *snapshot, GHashTable *seen, GList **out)
-{
-  VsSnapshot *parent;
-
-  if (!g_hash_table_add (seen, snapshot))
-    return;
-  parent = vs_domain_get_snapshot (self, vs_snapshot_get_parent_name (snapshot));
-  if (parent != NULL)
-    add_with_ancestors (self, parent, seen, out);
-  *out = g_list_prepend (*out, snapshot);
-}
-
-/**
- * vs_domain_list_snapshots:
- * @self: a domain
- *
- * Returns: (transfer container) (element-type VsSnapshot): all its snapshots, parents before children, else by age
- */
-GList *
-vs_domain_list_snapshots (VsDomain *self)
-{
-  g_autoptr (GList) by_age = g_list_sort (g_hash_table_get_values (self->snapshots), compare_age);
-  g_autoptr (GHashTable) seen = g_hash_table_new (NULL, NULL);
-  GList *out = NULL;
-
-  for (GList *l = by_age; l != NULL; l = l->next)
-    add_with_ancestors (self, l->data, seen, &out);
-  return g_list_reverse (out);
-}
-
-guint
-vs_domain_count_snapshots (VsDomain *self)
-{
-  return g_hash_table_size (self->snapshots);
-}
-
-/**
- * vs_domain_list_children:
- * @self: a domain
- * @snapshot: (nullable): one of its snapshots; %NULL: lists the roots
- *
- * Returns: (transfer container) (element-type VsSnapshot): its direct children, by age
- */
-GList *
-vs_domain_list_children (VsDomain *self, VsSnapshot *snapshot)
-{
-  const char *name = snapshot != NULL ? vs_snapshot_get_name (snapshot) : NULL;
-  GHashTableIter iter;
-  gpointer child;
-  GList *out = NULL;
-
-  g_hash_table_iter_init (&iter, self->snapshots);
-  while (g_hash_table_iter_next (&iter, NULL, &child))
-    if (g_strcmp0 (vs_snapshot_get_parent_name (child), name) == 0)
-      out = g_list_prepend (out, child);
-  return g_list_sort (out, compare_age);
-}
-
-/**
- * vs_domain_get_current_snapshot:
- * @self: a domain
- *
- * Returns: (transfer none) (nullable): the snapshot that its present state descends from
- */
-VsSnapshot *
-vs_domain_get_current_snapshot (VsDomain *self)
-{
-  return self->current;
-}
-
-void
-vs_domain_set_current_snapshot (VsDomain *self, VsSnapshot *snapshot)
-{
-  g_autoptr (VsSnapshot) old = self->current != NULL ? g_object_ref (self->current) : NULL;
-
-  if (!g_set_object (&self->current, snapshot))
-    return;
-  if (old != NULL)
-    vs_snapshot_set_is_current (old, FALSE);
-  if (snapshot != NULL)
-    vs_snapshot_set_is_current (snapshot, TRUE);
-  vs_domain_notify (self, VS_DOMAIN_PROP_CURRENT_SNAPSHOT);
-}
-
-/**
- * vs_domain_add_snapshot:
- * @self: a domain
- * @snapshot: (transfer none): a snapshot of it, with a name that isn't taken
- */
-void
-vs_domain_add_snapshot (VsDomain *self, VsSnapshot *snapshot)
-{
-  const char *name = vs_snapshot_get_name (snapshot);
-
-  g_return_if_fail (vs_domain_get_snapshot (self, name) == NULL);
-  g_hash_table_insert (self->snapshots, g_strdup (name), g_object_ref (snapshot));
-  g_signal_emit (self, signals[SNAPSHOT_ADDED], 0, snapshot);
-}
-
-void
-vs_domain_remove_snapshot (VsDomain *self, VsSnapshot *snapshot)
-{
-  g_autoptr (VsSnapshot) keep = g_object_ref (snapshot);
-
-  if (self->current == snapshot)
-    vs_domain_set_current_snapshot (self, NULL);
-  if (g_hash_table_remove (self->snapshots, vs_snapshot_get_name (snapshot)))
-    g_signal_emit (self, signals[SNAPSHOT_REMOVED], 0, snapshot);
 }

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "vs-engine.h"
+#include "vs-run.h"
+
+G_BEGIN_DECLS
+
+struct _VsRun
+{
+  /* Main thread only */
+  VsEngine *engine;
+  VsDomain *domain;
+  VsRunDone done;
+  gpointer done_data;
+
+  /* The run's thread; set before it begins */
+  const VsWorkflow *workflow;
+  VsJob *job;
+  VsJournal *journal;
+  VsStore *store;
+  VsGuest *guest;
+  VsDomainDef *def;
+  gboolean recovery;
+  gboolean undoing;
+  double weight_done;
+  double weight_total;
+  GError *error;
+};
+
+void vs_run_free (VsRun *self);
+void vs_run_invoke_on_main (GSourceFunc func,
+                            gpointer data);
+
+G_END_DECLS
