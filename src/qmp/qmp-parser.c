@@ -89,6 +89,48 @@ refuse (const char *line, gsize len, const char *why, GError **error)
   return FALSE;
 }
 
+#define NOT_AN_ESCAPE G_MAXUINT
+#define IS_HIGH_SURROGATE(code) ((code) >= 0xd800 && (code) <= 0xdbff)
+#define IS_LOW_SURROGATE(code) ((code) >= 0xdc00 && (code) <= 0xdfff)
+
+/* The code unit that a \uXXXX at @p stands for, or NOT_AN_ESCAPE. */
+static guint
+unicode_escape (const char *p, const char *end)
+{
+  guint code = 0;
+
+  if (end - p < 6 || p[0] != '\\' || p[1] != 'u')
+    return NOT_AN_ESCAPE;
+  for (int i = 2; i < 6; i++)
+    {
+      int digit = g_ascii_xdigit_value (p[i]);
+
+      if (digit < 0)
+        return NOT_AN_ESCAPE;
+      code = code << 4 | (guint) digit;
+    }
+  return code;
+}
+
+/*
+ * Looks at the escape at @p; returns its second byte, or that of the pair's other half. What json-glib is not to see: a
+ * NUL, at which it would end the string without a word, and half a surrogate pair, which it lets through as bytes that
+ * are not UTF-8, or drops with a leak.
+ */
+static const char *
+skip_escape (const char *p, const char *end, const char **bad)
+{
+  guint code = unicode_escape (p, end);
+
+  if (code == 0)
+    *bad = "has a NUL in a string";
+  else if (IS_HIGH_SURROGATE (code) && IS_LOW_SURROGATE (unicode_escape (p + 6, end)))
+    p += 6;
+  else if (IS_HIGH_SURROGATE (code) || IS_LOW_SURROGATE (code))
+    *bad = "has half of a surrogate pair in a string";
+  return p + 1;
+}
+
 /* Where a string that begins at @start ends: at its closing quote, or at @end. Sets @bad to what must not be in it. */
 static const char *
 skip_string (const char *start, const char *end, const char **bad)
@@ -99,12 +141,7 @@ skip_string (const char *start, const char *end, const char **bad)
     {
       if ((guchar) *p < 0x20)
         *bad = "has a control character in a string";
-      if (*p != '\\')
-        continue;
-      /* json-glib would end the string there without a word */
-      if (end - p >= 6 && memcmp (p, "\\u0000", 6) == 0)
-        *bad = "has a NUL in a string";
-      if (++p == end)
+      if (*p == '\\' && (p = skip_escape (p, end, bad)) == end)
         break;
     }
   if (p >= end)

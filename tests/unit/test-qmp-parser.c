@@ -11,7 +11,7 @@
 
 static const char stream[] = "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n"
                              "\r\n"
-                             "{\"return\": {\"text\": \"a } \\\" \\\\ ] { \xc3\xa4 \\u00e4\"}, \"id\": 2}\r\n"
+                             "{\"return\": {\"text\": \"a } \\\" \\\\ ] { \xc3\xa4 \\u00e4 \\ud83d\\ude00\"}, \"id\": 2}\r\n"
                              "{\"event\": \"STOP\", \"data\": [[[{}, [], -1.5e3]]]}\n";
 
 static QmpParser *
@@ -38,7 +38,7 @@ assert_stream_came (QmpParser *parser)
   assert_next (parser, "QMP");
   message = qmp_parser_pop (parser);
   value = qmp_json_get_object (message, "return");
-  g_assert_cmpstr (qmp_json_get_string (value, "text"), ==, "a } \" \\ ] { \xc3\xa4 \xc3\xa4");
+  g_assert_cmpstr (qmp_json_get_string (value, "text"), ==, "a } \" \\ ] { \xc3\xa4 \xc3\xa4 \xf0\x9f\x98\x80");
   assert_next (parser, "event");
   g_assert_null (qmp_parser_pop (parser));
 }
@@ -115,8 +115,11 @@ static const Bad bad_lines[] = {
   { "nul-first", "\0{}\n", 4, "NUL" },
   { "nul-alone", "\0\n", 2, "NUL" },
   { "escaped-nul", "{\"a\": \"x\\u0000y\"}\n", -1, "NUL" },
-  { "half-a-surrogate", "{\"a\": \"\\ud800\"}\n", -1, "not JSON" },
-  { "two-high-surrogates", "{\"a\": \"\\ud800\\ud800\"}\n", -1, "not JSON" },
+  { "half-a-surrogate", "{\"a\": \"\\ud800\"}\n", -1, "surrogate" },
+  { "half-a-surrogate-and-a-letter", "{\"a\": \"\\ud800A\"}\n", -1, "surrogate" },
+  { "two-high-surrogates", "{\"a\": \"\\ud800\\ud800\"}\n", -1, "surrogate" },
+  { "low-surrogate-first", "{\"a\": \"\\udc00\\ud800\"}\n", -1, "surrogate" },
+  { "surrogate-and-a-short-escape", "{\"a\": \"\\udbff\\udc\"}\n", -1, "surrogate" },
   { "short-unicode-escape", "{\"a\": \"\\u12\"}\n", -1, "not JSON" },
   { "latin-1", "{\"a\": \"\xe4\"}\n", -1, "UTF-8" },
   { "overlong-utf-8", "{\"a\": \"\xc0\xaf\"}\n", -1, "UTF-8" },
