@@ -262,6 +262,10 @@ vmsnap_job_wait_sync (VmSnapJob *job, VmSnapWaitFlags flags, GCancellable *cance
       completed = wait_for_twin (VMSNAP_JOB (twin), flags, cancellable, error);
       copy_properties (VMSNAP_JOB (twin), job);
     }
+  /* GDBus frees what belongs to a subscription from the context that it was made in. */
+  g_clear_object (&twin);
+  while (g_main_context_iteration (context, FALSE))
+    ;
   g_main_context_pop_thread_default (context);
   return completed;
 }
