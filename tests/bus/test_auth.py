@@ -5,7 +5,9 @@ Runs as root, for polkitd and the unprivileged callers (the user nobody).
 """
 
 import os
+import pathlib
 import pwd
+import shutil
 import subprocess
 import uuid as uuid_module
 
@@ -15,6 +17,7 @@ from support import plain_xml
 from vmsnaptest import (MANAGER, BusError, Disk, PrivateBus, Service, TestCase, built, call_as, domain_path, main,
                         make_disk, snapshot_path)
 
+DAEMON = pwd.getpwnam("daemon").pw_uid
 NOBODY = pwd.getpwnam("nobody").pw_uid
 ACTIONS = "org.vmsnap.VmSnap1."
 GRANTED = "0000aaaa-0000-4000-8000-000000000001"
@@ -274,6 +277,55 @@ class OwnerOfTheName(TestCase):
                               check=False, user=NOBODY, group=NOBODY, extra_groups=[])
         self.assertEqual(done.returncode, 1)
         self.assertIn("org.vmsnap.VmSnap1", done.stderr)
+
+
+class UnprivilegedService(Service):
+    """The service as the user nobody, which stands in for vmsnap: no test may make users."""
+
+    def command_line(self):
+        command = super().command_line()
+        program = shutil.copy(built("src/daemon/vmsnapd"), self.directory)
+        command[command.index(str(built("src/daemon/vmsnapd")))] = program
+        return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs", *command]
+
+    def spawn(self):
+        self.directory.chmod(0o755)
+        for directory in (self.state, self.runtime, self.logs):
+            directory.mkdir(exist_ok=True)
+            os.chown(directory, NOBODY, NOBODY)
+        return super().spawn()
+
+
+class Unprivileged(TestCase):
+    """polkit lets an unprivileged service ask, and tell what about, as the owner of the actions only."""
+
+    def setUp(self):
+        directory = self.make_directory()
+        conf, policy = (self.for_nobody(directory, name) for name in ("data/org.vmsnap.VmSnap1.conf",
+                                                                      "polkit/org.vmsnap.VmSnap1.policy"))
+        self.bus = self.enter(PrivateBus("system", [conf]))
+        self.bus.start_polkit([policy], {"10-test.rules": ONE_DOMAIN})
+        self.service = self.enter(UnprivilegedService(self.bus, self.make_directory()))
+
+    @staticmethod
+    def for_nobody(directory, name):
+        text = built(name).read_text(encoding="utf-8")
+        path = directory / pathlib.Path(name).name
+        path.write_text(text.replace('user="vmsnap"', 'user="nobody"').replace("unix-user:vmsnap", "unix-user:nobody"),
+                        encoding="utf-8")
+        assert path.read_text(encoding="utf-8") != text
+        return path
+
+    def test_rules_see_what_a_call_is_about(self):
+        with self.service.client() as client:
+            paths = [client.call(MANAGER, "Manager", "DefineDomain", "s", plain_xml(name))
+                     for name in ("granted", "refused")]
+            job = call_as(DAEMON, self.bus.address, paths[0], "Domain", "Start")[0]
+            client.wait_job(job)
+            client.call(paths[0], "Domain", "PowerOff")
+        with self.assertRaises(BusError) as caught:
+            call_as(DAEMON, self.bus.address, paths[1], "Domain", "Start")
+        self.assertEqual(caught.exception.name, "NotAuthorized", caught.exception.message)
 
 
 class OpenSessionBus(PrivateBus):

@@ -194,6 +194,101 @@ class Filters(SnapshotCase):
                                     says="descendants-of")
 
 
+class Deletion(SnapshotCase):
+    """root ─ left ─ leaf, root ─ right"""
+
+    def setUp(self):
+        super().setUp()
+        self.root, self.left, self.leaf = (self.create(name) for name in ("root", "left", "leaf"))
+        self.client.run(self.root, "Snapshot", "Revert")
+        self.right = self.create("right")
+
+    def delete(self, path, **options):
+        self.client.run(path, "Snapshot", "Delete", **options)
+
+    def assert_left(self, names):
+        self.assertCountEqual(self.list(), names)
+        self.assertCountEqual(internal_snapshots(self.disk), names)
+
+    def test_children_of_a_deleted_one_become_its_parents(self):
+        self.delete(self.left)
+        self.assert_left(["root", "leaf", "right"])
+        self.assertEqual(self.client.get(self.leaf, "Snapshot", "Parent"), self.root)
+
+    def test_children_takes_all_below_it_too(self):
+        self.delete(self.left, children=True)
+        self.assert_left(["root", "right"])
+
+    def test_children_only_keeps_the_snapshot_itself(self):
+        self.delete(self.root, children_only=True)
+        self.assert_left(["root"])
+
+    def test_metadata_only_leaves_the_data_in_the_disk(self):
+        self.delete(self.leaf, metadata_only=True)
+        self.assertCountEqual(self.list(), ["root", "left", "right"])
+        self.assertCountEqual(internal_snapshots(self.disk), ["root", "left", "leaf", "right"])
+
+    def test_current_snapshot_follows(self):
+        self.delete(self.right)
+        self.assertEqual(self.client.get(self.domain, "Domain", "CurrentSnapshot"), self.root)
+
+
+class Running(SnapshotCase):
+    """Of a guest that boots nothing."""
+
+    def setUp(self):
+        super().setUp()
+        self.client.run(self.domain, "Domain", "Start")
+
+    def state(self):
+        return self.client.get(self.domain, "Domain", "State")
+
+    def test_memory_is_kept_and_the_guest_runs_on(self):
+        path = self.create("one")
+        properties = self.client.get_all(path, "Snapshot")
+        self.assertEqual((properties["State"], properties["Memory"], properties["Location"]),
+                         ("running", "internal", "internal"))
+        self.assertGreater(properties["Downtime"], 0)
+        self.assertEqual(self.state(), "running")
+        self.assertEqual(self.list(active=True), ["one"])
+        self.assertEqual(self.list(inactive=True), [])
+
+    def test_paused_guest_stays_paused(self):
+        self.client.call(self.domain, "Domain", "Pause")
+        path = self.create("one")
+        self.assertEqual(self.client.get(path, "Snapshot", "State"), "paused")
+        self.assertEqual(self.state(), "paused")
+
+    def test_halt_powers_off_afterwards(self):
+        path = self.create("one", halt=True)
+        self.client.wait_property(self.domain, "Domain", "State", "shutoff")
+        self.assertEqual(self.client.get(path, "Snapshot", "State"), "running")
+
+    def test_revert_goes_to_the_state_of_the_snapshot_or_the_one_asked_for(self):
+        path = self.create("one")
+        for options, state in (({}, "running"), ({"paused": True}, "paused"), ({"running": True}, "running")):
+            with self.subTest(str(options)):
+                self.client.run(path, "Snapshot", "Revert", **options)
+                self.assertEqual(self.state(), state)
+        self.assertEqual(self.client.get(self.domain, "Domain", "StateReason"), "from-snapshot")
+
+    def test_revert_of_a_domain_that_is_off_starts_it(self):
+        path = self.create("one", halt=True)
+        self.client.wait_property(self.domain, "Domain", "State", "shutoff")
+        self.client.run(path, "Snapshot", "Revert")
+        self.assertEqual(self.state(), "running")
+        event = self.client.wait_signal("Event", lambda signal: signal.arguments[0] == "snapshot-reverted")
+        self.assertEqual(event.arguments[1]["snapshot"], path)
+
+    def test_bytes_and_phases_are_told(self):
+        job = self.client.call(self.domain, "Domain", "CreateSnapshot", "s", "one", location="internal")
+        self.client.wait_job(job)
+        phases = [signal.arguments[1]["Phase"] for signal in self.client.signals
+                  if signal.path == job and signal.member == "PropertiesChanged" and "Phase" in signal.arguments[1]]
+        self.assertTrue(all(phases))
+        self.assertTrue(phases)
+
+
 class Options(SnapshotCase):
 
     def tearDown(self):
