@@ -47,8 +47,8 @@ ctl_agent_start (Ctl *ctl)
   pid = g_strdup_printf ("%d", getpid ());
   launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_NONE);
   g_subprocess_launcher_take_fd (launcher, fds[1], READY_FD);
-  ctl->agent = g_subprocess_launcher_spawn (
-      launcher, NULL, "pkttyagent", "--notify-fd", G_STRINGIFY (READY_FD), "--fallback", "--process", pid, NULL);
+  ctl->agent = g_subprocess_launcher_spawn (launcher, NULL, "pkttyagent", "--notify-fd", G_STRINGIFY (READY_FD),
+                                            "--fallback", "--process", pid, NULL);
   /* Our own end of what the agent closes must not keep it open. */
   g_clear_object (&launcher);
   wait_until_ready (fds[0]);

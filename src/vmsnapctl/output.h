@@ -23,7 +23,6 @@ JsonNode *ctl_json_node (JsonObject *object);
 void ctl_json_print (JsonNode *node);
 void ctl_json_print_proxy (gpointer proxy);
 void ctl_json_print_line (JsonObject *object);
-void ctl_print_xml (const char *xml,
-                    gboolean json);
+void ctl_print_xml (const char *xml, gboolean json);
 
 G_END_DECLS

@@ -89,10 +89,11 @@ cases.push(['a snapshot is taken, and told with its progress', async () => {
 }]);
 
 cases.push(['an error has its code', async () => {
-    await assertError(VmSnap.Error.ALREADY_EXISTS, domain().create_snapshot('from js', options(INTERNAL), null), 'the name');
+    await assertError(VmSnap.Error.ALREADY_EXISTS, domain().create_snapshot('from js', options(INTERNAL), null),
+        'the name');
     await assertError(VmSnap.Error.HAS_SNAPSHOTS, domain().undefine(null, null), 'undefine');
-    await assertError(VmSnap.Error.INVALID_ARGUMENT, domain().pause(options({nonsense: new GLib.Variant('b', true)}), null),
-        'nonsense');
+    const nonsense = options({nonsense: new GLib.Variant('b', true)});
+    await assertError(VmSnap.Error.INVALID_ARGUMENT, domain().pause(nonsense, null), 'nonsense');
 }]);
 
 cases.push(['a paused guest runs again after the revert', async () => {

@@ -262,9 +262,10 @@ class JobTest(CtlTestCase):
 
     def test_monitor_tells_what_happens(self):
         path = self.make_domain("watched")
-        program = subprocess.Popen([str(paths.built("src/vmsnapctl/vmsnapctl")), "--session", "--json", "monitor", "watched"],
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                   env=self.program_environment())
+        program = subprocess.Popen(
+            [str(paths.built("src/vmsnapctl/vmsnapctl")), "--session", "--json", "monitor", "watched"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=self.program_environment())
         self.addCleanup(lambda: program.poll() is None and program.kill())
         # It can't be seen from outside when it begins to listen, so things happen until it has told of one.
         told = []
