@@ -5,7 +5,7 @@
 
 G_BEGIN_DECLS
 
-/* For vs-guest.c, vs-tpm.c and their tests: what lies in a guest's directory. */
+/* For vs-guest.c and vs-tpm.c: what lies in a guest's directory. */
 
 int vs_guest_socket_listen (const char *directory,
                             const char *name,
@@ -15,11 +15,20 @@ int vs_guest_socket_connect (const char *directory,
                              GError **error);
 
 gboolean vs_guest_record_write (const char *directory,
+                                const char *file,
                                 const char *uuid,
                                 const char *name,
                                 VsProcess *process,
                                 GError **error);
+VsProcess *vs_guest_record_find (const char *directory,
+                                 const char *file,
+                                 GError **error);
 VsProcess *vs_guest_find_process (const char *directory,
                                   GError **error);
+
+/* Beside the guest's own record. */
+#define VS_TPM_RECORD "tpm.json"
+
+void vs_tpm_dismiss (const char *directory);
 
 G_END_DECLS

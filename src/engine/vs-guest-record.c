@@ -26,17 +26,23 @@ read_boot_id (void)
 /**
  * vs_guest_record_write:
  * @directory: a guest's directory
+ * @file: the record's file name
  * @uuid: the domain's uuid
  * @name: the domain's name
- * @process: its QEMU
+ * @process: its process
  * @error: %VMSNAP_ERROR_IO, %VMSNAP_ERROR_NO_SPACE
  *
  * Returns: whether it is written, durably
  */
 gboolean
-vs_guest_record_write (const char *directory, const char *uuid, const char *name, VsProcess *process, GError **error)
+vs_guest_record_write (const char *directory,
+                       const char *file,
+                       const char *uuid,
+                       const char *name,
+                       VsProcess *process,
+                       GError **error)
 {
-  g_autofree char *path = g_build_filename (directory, VS_GUEST_RECORD, NULL);
+  g_autofree char *path = g_build_filename (directory, file, NULL);
   g_autofree char *boot_id = read_boot_id ();
   g_autoptr (JsonObject) object = json_object_new ();
   g_autoptr (JsonNode) root = json_node_init_object (json_node_alloc (), object);
@@ -55,15 +61,15 @@ vs_guest_record_write (const char *directory, const char *uuid, const char *name
     return TRUE;
   g_set_error (error, VMSNAP_ERROR,
                g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_NOSPC) ? VMSNAP_ERROR_NO_SPACE : VMSNAP_ERROR_IO,
-               "Can't record the guest of domain %s: %s", name, local->message);
+               "Can't record a process of domain %s: %s", name, local->message);
   return FALSE;
 }
 
 /* Whether there is a record at all that can be read and is of this boot. */
 static gboolean
-read_record (const char *directory, pid_t *pid, guint64 *start_time)
+read_record (const char *directory, const char *file, pid_t *pid, guint64 *start_time)
 {
-  g_autofree char *path = g_build_filename (directory, VS_GUEST_RECORD, NULL);
+  g_autofree char *path = g_build_filename (directory, file, NULL);
   g_autofree char *boot_id = read_boot_id ();
   g_autofree char *text = NULL;
   g_autoptr (JsonNode) root = NULL;
@@ -74,13 +80,30 @@ read_record (const char *directory, pid_t *pid, guint64 *start_time)
   root = json_from_string (text, NULL);
   if (root == NULL || !JSON_NODE_HOLDS_OBJECT (root))
     {
-      g_warning ("%s can't be read as JSON; looking for the guest by its command line", path);
+      g_warning ("%s can't be read as JSON", path);
       return FALSE;
     }
   object = json_node_get_object (root);
   *pid = (pid_t)json_object_get_int_member_with_default (object, "pid", 0);
   *start_time = (guint64)json_object_get_int_member_with_default (object, "start-time", 0);
   return g_str_equal (json_object_get_string_member_with_default (object, "boot-id", ""), boot_id);
+}
+
+/**
+ * vs_guest_record_find:
+ * @directory: a guest's directory
+ * @file: the record's file name
+ * @error: when it can't be told
+ *
+ * Returns: (transfer full) (nullable): the process that is on record; %NULL without an error when there is none
+ */
+VsProcess *
+vs_guest_record_find (const char *directory, const char *file, GError **error)
+{
+  guint64 start_time;
+  pid_t pid;
+
+  return read_record (directory, file, &pid, &start_time) ? vs_process_open (pid, start_time, error) : NULL;
 }
 
 /* Whether the process was started by us with this pidfile. */
@@ -143,16 +166,13 @@ VsProcess *
 vs_guest_find_process (const char *directory, GError **error)
 {
   g_autoptr (GError) local = NULL;
-  VsProcess *process = NULL;
-  guint64 start_time;
-  pid_t pid;
+  VsProcess *process;
 
   /* Without a directory nothing was started; with one, something may have been, even if the record tells otherwise, for
    * it may be of the guest before. */
   if (!g_file_test (directory, G_FILE_TEST_IS_DIR))
     return NULL;
-  if (read_record (directory, &pid, &start_time))
-    process = vs_process_open (pid, start_time, &local);
+  process = vs_guest_record_find (directory, VS_GUEST_RECORD, &local);
   if (local != NULL)
     g_propagate_error (error, g_steal_pointer (&local));
   else if (process == NULL)

@@ -174,6 +174,7 @@ clean_directory (const char *directory)
   g_autoptr (GDir) dir = g_dir_open (directory, 0, NULL);
   const char *file;
 
+  vs_tpm_dismiss (directory);
   while (dir != NULL && (file = g_dir_read_name (dir)) != NULL)
     {
       g_autofree char *path = NULL;
@@ -402,7 +403,7 @@ vs_guest_find (const char *runtime_directory,
 gboolean
 vs_guest_record (VsGuest *guest, GError **error)
 {
-  return vs_guest_record_write (guest->directory, guest->uuid, guest->name, guest->process, error);
+  return vs_guest_record_write (guest->directory, VS_GUEST_RECORD, guest->uuid, guest->name, guest->process, error);
 }
 
 /**
@@ -522,7 +523,8 @@ vs_guest_end (VsGuest *guest, VsProcessEnd how, gint64 timeout, GCancellable *ca
  * vs_guest_cleanup:
  * @guest: a guest that has exited
  *
- * Removes its sockets, pidfile and record, and its directory when nothing else is in it.
+ * Removes its sockets, pidfile and record, and its directory when nothing else is in it. An emulated TPM that is still
+ * there is told to end. Doesn't wait.
  */
 void
 vs_guest_cleanup (VsGuest *guest)

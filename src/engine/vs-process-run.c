@@ -86,9 +86,9 @@ collect_all (VsProcess *process, Collector *out, Collector *err, gint64 deadline
 }
 
 static VsProcess *
-spawn_with_pipes (const char *const *argv, Collector *out, Collector *err, GError **error)
+spawn_with_pipes (const VsProcessSpec *template, Collector *out, Collector *err, GError **error)
 {
-  VsProcessSpec spec = { .argv = argv };
+  VsProcessSpec spec = *template;
   VsProcess *process = NULL;
   int out_pipe[2], err_pipe[2];
 
@@ -136,12 +136,12 @@ judge (VsProcess *process, const char *name, const Collector *out, gint64 timeou
 }
 
 /**
- * vs_process_run:
- * @argv: (array zero-terminated=1): program and arguments
+ * vs_process_run_spec:
+ * @spec: what to run; its log and its descriptors for output aren't used
  * @max_output: how many bytes it may write to its standard output
  * @timeout: how long it may take, in microseconds; then it is killed
  * @cancellable: (nullable): when cancelled, it is killed; %NULL for what must not be torn apart
- * @output: (out) (transfer full) (nullable): what it wrote to standard output
+ * @output: (out) (transfer full) (nullable): what it wrote to standard output; set on success
  * @errors: (out) (transfer full) (nullable): the beginning of what it wrote to standard error, valid UTF-8 without
  *   white space at its ends; set also on failure, once it ran
  * @error: %VMSNAP_ERROR_NOT_FOUND when there is no such program, %VMSNAP_ERROR_HYPERVISOR when it fails,
@@ -152,22 +152,22 @@ judge (VsProcess *process, const char *name, const Collector *out, gint64 timeou
  * Returns: whether it exited with status 0
  */
 gboolean
-vs_process_run (const char *const *argv,
-                gsize max_output,
-                gint64 timeout,
-                GCancellable *cancellable,
-                char **output,
-                char **errors,
-                GError **error)
+vs_process_run_spec (const VsProcessSpec *spec,
+                     gsize max_output,
+                     gint64 timeout,
+                     GCancellable *cancellable,
+                     char **output,
+                     char **errors,
+                     GError **error)
 {
   g_auto (Collector) out = { -1, max_output, FALSE, g_string_new (NULL) };
   g_auto (Collector) err = { -1, MAX_ERRORS, FALSE, g_string_new (NULL) };
-  g_autofree char *name = g_path_get_basename (argv[0]);
+  g_autofree char *name = g_path_get_basename (spec->argv[0]);
   g_autoptr (VsProcess) process = NULL;
   gboolean done;
 
   *output = *errors = NULL;
-  process = spawn_with_pipes (argv, &out, &err, error);
+  process = spawn_with_pipes (spec, &out, &err, error);
   if (process == NULL)
     return FALSE;
 
@@ -183,4 +183,32 @@ vs_process_run (const char *const *argv,
     return FALSE;
   *output = g_strdup (out.text->str);
   return TRUE;
+}
+
+/**
+ * vs_process_run:
+ * @argv: (array zero-terminated=1): program and arguments
+ * @max_output: see vs_process_run_spec(), here and below
+ * @timeout: in microseconds
+ * @cancellable: (nullable): to kill it
+ * @output: (out) (transfer full) (nullable): its standard output
+ * @errors: (out) (transfer full) (nullable): its standard error
+ * @error: as vs_process_run_spec()
+ *
+ * Runs a tool that needs nothing but its arguments.
+ *
+ * Returns: whether it exited with status 0
+ */
+gboolean
+vs_process_run (const char *const *argv,
+                gsize max_output,
+                gint64 timeout,
+                GCancellable *cancellable,
+                char **output,
+                char **errors,
+                GError **error)
+{
+  const VsProcessSpec spec = { .argv = argv };
+
+  return vs_process_run_spec (&spec, max_output, timeout, cancellable, output, errors, error);
 }

@@ -111,7 +111,7 @@ process_new (pid_t pid, gboolean is_child, GError **error)
 
 /* In the child, between fork and exec: async-signal-safe calls only. */
 static void
-set_up_child (gpointer user_data)
+set_up_child (gpointer privileged)
 {
   sigset_t none;
 
@@ -120,7 +120,8 @@ set_up_child (gpointer user_data)
   signal (SIGPIPE, SIG_DFL);
   setsid ();
   /* Whatever gains control of it, a set-uid program gives it nothing. */
-  prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  if (!GPOINTER_TO_INT (privileged))
+    prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
 static char *

@@ -30,6 +30,7 @@ typedef struct {
  * @error_fd: instead of a log: where standard error goes, or 0
  * @fds: (array length=n_fds) (nullable): descriptors that cross
  * @n_fds: how many
+ * @privileged: whether it may gain privileges, as a set-uid helper has to
  *
  * What vs_process_spawn() needs to know.
  */
@@ -43,6 +44,7 @@ typedef struct {
   int error_fd;
   const VsProcessFd *fds;
   gsize n_fds;
+  gboolean privileged;
 } VsProcessSpec;
 
 /**
@@ -95,6 +97,13 @@ gboolean vs_process_end (VsProcess *process,
                          GCancellable *cancellable,
                          GError **error);
 
+gboolean vs_process_run_spec (const VsProcessSpec *spec,
+                              gsize max_output,
+                              gint64 timeout,
+                              GCancellable *cancellable,
+                              char **output,
+                              char **errors,
+                              GError **error);
 gboolean vs_process_run (const char *const *argv,
                          gsize max_output,
                          gint64 timeout,

@@ -278,7 +278,7 @@ test_found_by_command_line (Fixture *f, gconstpointer data)
   if (!g_str_equal (text, "none"))
     g_assert_true (g_file_set_contents (record, text, -1, NULL));
   if (g_str_equal (text, "broken"))
-    g_test_expect_message ("vmsnap", G_LOG_LEVEL_WARNING, "*guest.json can't be read as JSON*");
+    g_test_expect_message ("vmsnap", G_LOG_LEVEL_WARNING, "*guest.json can't be read as JSON");
   again = find (f);
   g_test_assert_expected_messages ();
   g_assert_nonnull (again);
