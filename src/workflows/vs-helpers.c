@@ -8,7 +8,10 @@
 #include <glib/gstdio.h>
 
 #include "vmsnap-error.h"
+#include "vs-bridge.h"
 #include "vs-command-line.h"
+#include "vs-steps.h"
+#include "vs-tpm.h"
 
 void
 vs_helpers_free (VsHelpers *self)
@@ -37,6 +40,54 @@ choose_spice_port (VsHelpers *self, VsDomainDef *def, GError **error)
   return TRUE;
 }
 
+static gboolean
+start_tpm (VsRun *run, const char *directory, GError **error)
+{
+  VsDomainDef *def = vs_run_get_def (run);
+  VsStore *store = vs_run_get_store (run);
+  g_autofree char *domain_dir = vs_store_get_domain_dir (store, def->uuid);
+  g_autofree char *state_dir = g_build_filename (domain_dir, "tpm", NULL);
+  const VsTpmSpec spec = {
+    .directory = directory,
+    .state_directory = state_dir,
+    .log_directory = vs_store_get_log_dir (store),
+    .uuid = def->uuid,
+    .name = def->name,
+    .version = def->tpm != NULL ? def->tpm->version : NULL,
+  };
+
+  return def->tpm == NULL || vs_tpm_start (&spec, vs_run_get_cancellable (run), error);
+}
+
+/* One tap for each bridged interface, numbered in QEMU in the definition's order. */
+static gboolean
+open_taps (VsHelpers *self, VsRun *run, GError **error)
+{
+  GPtrArray *interfaces = vs_run_get_def (run)->interfaces;
+  g_autoptr (VsHypervisor) hypervisor =
+    vs_hypervisor_get (vs_steps_emulator (run), vs_run_get_cancellable (run), error);
+
+  if (hypervisor == NULL)
+    return FALSE;
+  self->fds = g_new0 (VsProcessFd, interfaces->len);
+  self->tap_targets = g_new0 (int, interfaces->len);
+  for (guint i = 0; i < interfaces->len; i++)
+    {
+      const VsInterfaceDef *interface = g_ptr_array_index (interfaces, i);
+      int fd;
+
+      if (interface->type != VS_INTERFACE_BRIDGE)
+        continue;
+      fd = vs_bridge_open_tap (hypervisor, interface, vs_run_get_cancellable (run), error);
+      if (fd < 0)
+        return FALSE;
+      self->tap_targets[self->n_fds] = VS_GUEST_FIRST_FREE_FD + (int) self->n_fds;
+      self->fds[self->n_fds] = (VsProcessFd){ fd, self->tap_targets[self->n_fds] };
+      self->n_fds++;
+    }
+  return TRUE;
+}
+
 /**
  * vs_helpers_start:
  * @run: a run
@@ -54,7 +105,7 @@ vs_helpers_start (VsRun *run, const char *directory, GError **error)
   VsDomainDef *def = vs_run_get_def (run);
 
   self->directory = g_strdup (directory);
-  if (!choose_spice_port (self, def, error))
+  if (!choose_spice_port (self, def, error) || !open_taps (self, run, error) || !start_tpm (run, directory, error))
     return NULL;
   return g_steal_pointer (&self);
 }
@@ -68,4 +119,7 @@ vs_helpers_start (VsRun *run, const char *directory, GError **error)
 void
 vs_helpers_end (VsRun *run)
 {
+  g_autofree char *directory = vs_guest_directory (vs_store_get_runtime_dir (vs_run_get_store (run)), vs_run_get_uuid (run));
+
+  vs_tpm_end (directory, NULL);
 }

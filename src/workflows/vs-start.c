@@ -140,6 +140,7 @@ spawn (VsRun *run, VsHelpers *helpers, GPtrArray *chains, GError **error)
     .log_directory = vs_store_get_log_dir (store),
     .uuid = def->uuid,
     .name = def->name,
+    .environment = (const char *const *) def->qemu_env,
     .fds = helpers->fds,
     .n_fds = helpers->n_fds,
   };
