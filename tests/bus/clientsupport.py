@@ -2,6 +2,7 @@
 """What the tests of the client library and of vmsnapctl share: the programs of the build tree on the test's bus."""
 
 import os
+import signal
 import subprocess
 
 from support import BusTestCase, plain_xml
@@ -24,6 +25,15 @@ class ClientTestCase(BusTestCase):
         path = self.make_domain(name, **details)
         self.client.run(path, "Domain", "Start")
         return path
+
+    def stopped_guest(self, name):
+        """A running guest whose QEMU stands still until the end of the test, so that no job on it ends; its pid."""
+        known = set(self.service.guests())
+        self.start_domain(name)
+        (pid,) = set(self.service.guests()) - known
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, pid, signal.SIGCONT)
+        return pid
 
     def program_environment(self):
         """The variables that lead a program to this bus, and to the library of the build tree."""

@@ -175,15 +175,6 @@ class SnapshotTest(CtlTestCase):
 
 
 class JobTest(CtlTestCase):
-    def stopped_guest(self, name):
-        """A running guest whose QEMU stands still until the end of the test, so that jobs on it don't end."""
-        known = set(self.service.guests())
-        self.start_domain(name)
-        (pid,) = set(self.service.guests()) - known
-        os.kill(pid, signal.SIGSTOP)
-        self.addCleanup(os.kill, pid, signal.SIGCONT)
-        return pid
-
     def begin(self, *arguments, **more):
         """Starts vmsnapctl, and waits until its job is under way; returns the program and the job's path."""
         seen = len(self.client.signals)
