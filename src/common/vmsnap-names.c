@@ -113,7 +113,8 @@ vmsnap_job_object_path (guint number)
  * vmsnap_name_is_valid:
  * @name: a name for a domain or a snapshot
  *
- * A name is 1 to %VMSNAP_NAME_MAX bytes of UTF-8 without '/' and control characters, and neither "." nor "..".
+ * A name is 1 to %VMSNAP_NAME_MAX bytes of UTF-8 without '/' and control characters, and neither "." nor "..". Nor has
+ * it U+FFFE or U+FFFF: XML, in which names are kept, has no place for them.
  *
  * Returns: whether @name may name a domain or a snapshot
  */
@@ -127,7 +128,11 @@ vmsnap_name_is_valid (const char *name)
   if (strcmp (name, ".") == 0 || strcmp (name, "..") == 0)
     return FALSE;
   for (const char *p = name; *p != '\0'; p = g_utf8_next_char (p))
-    if (*p == '/' || g_unichar_iscntrl (g_utf8_get_char (p)))
-      return FALSE;
+    {
+      gunichar c = g_utf8_get_char (p);
+
+      if (c == '/' || c == 0xfffe || c == 0xffff || g_unichar_iscntrl (c))
+        return FALSE;
+    }
   return TRUE;
 }
