@@ -134,6 +134,7 @@ vs_domain_def_new_from_doc (xmlDoc *doc, VsDomainDefFlags flags, VsXmlProblems *
   vs_domain_def_read_cpu (self, root, problems);
   vs_domain_def_read_devices (self, vs_xml_child (root, "devices"), problems);
 
+  vs_xml_check_written_size (doc, &vs_xml_domain_limits, problems);
   /* The schema's words are poorer than ours, so it speaks only when we have nothing to say. */
   if ((flags & VS_DOMAIN_DEF_VALIDATE) != 0 && vs_xml_problems_get_count (problems) == before)
     vs_xml_schema_check (VS_XML_SCHEMA_DOMAIN, doc, problems);
@@ -156,7 +157,7 @@ VsDomainDef *
 vs_domain_def_parse_data (const char *data, gsize length, VsDomainDefFlags flags, GError **error)
 {
   g_autoptr (VsXmlProblems) problems = vs_xml_problems_new ();
-  xmlDoc *doc = vs_xml_parse (data, length, "domain", problems);
+  xmlDoc *doc = vs_xml_parse (data, length, "domain", &vs_xml_domain_limits, problems);
   VsDomainDef *self = doc != NULL ? vs_domain_def_new_from_doc (doc, flags, problems) : NULL;
 
   vs_xml_problems_to_error (problems, "domain definition", error);

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "vs-xml-util.h"
+
 static void
 disk_free (gpointer data)
 {
@@ -136,6 +138,19 @@ vs_snapshot_def_add_disk (VsSnapshotDef *self,
   disk->format = g_strdup (format);
   g_ptr_array_add (self->disks, disk);
   return disk;
+}
+
+/**
+ * vs_snapshot_description_is_valid:
+ * @description: valid UTF-8
+ *
+ * Returns: whether @description can be kept: it has at most %VS_SNAPSHOT_DESCRIPTION_MAX bytes, and only characters
+ *   that XML can hold
+ */
+gboolean
+vs_snapshot_description_is_valid (const char *description)
+{
+  return strlen (description) <= VS_SNAPSHOT_DESCRIPTION_MAX && vs_xml_text_is_valid (description);
 }
 
 /**

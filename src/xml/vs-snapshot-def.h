@@ -13,6 +13,13 @@ G_BEGIN_DECLS
  */
 #define VS_SNAPSHOT_XMLNS "https://vmsnap.org/xmlns/snapshot/1"
 
+/**
+ * VS_SNAPSHOT_DESCRIPTION_MAX:
+ *
+ * The longest description of a snapshot, in bytes of UTF-8.
+ */
+#define VS_SNAPSHOT_DESCRIPTION_MAX 65536
+
 /* The keys of facts in use. A fact is a string with a key of `[a-z0-9-]`, so a later one changes no format. */
 #define VS_SNAPSHOT_FACT_CREATION_TIME "creation-time" /* microseconds since the epoch */
 #define VS_SNAPSHOT_FACT_DOWNTIME "downtime"           /* microseconds */
@@ -90,6 +97,8 @@ void vs_snapshot_def_unref (VsSnapshotDef *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VsSnapshotDef, vs_snapshot_def_unref)
 
 char *vs_snapshot_def_format (VsSnapshotDef *self);
+
+gboolean vs_snapshot_description_is_valid (const char *description);
 
 VsSnapshotDiskDef *vs_snapshot_def_add_disk (VsSnapshotDef *self,
                                              const char *target,

@@ -13,6 +13,7 @@
 #include "vs-xml-rules.h"
 #include "vs-xml-schema.h"
 
+#define MAX_DISKS 512
 #define MAX_FACTS 64
 #define MAX_FACT_BYTES 4096
 
@@ -25,6 +26,17 @@ read_name (xmlNode *node, VsXmlProblems *problems)
     vs_xml_problems_add (problems, node, "<name> isn't usable; accepted: 1 to %d bytes without '/' and control "
                                          "characters, and neither '.' nor '..'", VMSNAP_NAME_MAX);
   return name;
+}
+
+static char *
+read_description (xmlNode *node, VsXmlProblems *problems)
+{
+  char *description = vs_xml_text (node);
+
+  if (description != NULL && !vs_snapshot_description_is_valid (description))
+    vs_xml_problems_add (problems, node, "<description> is too long; accepted: up to %d bytes",
+                         VS_SNAPSHOT_DESCRIPTION_MAX);
+  return description;
 }
 
 static void
@@ -98,6 +110,20 @@ read_disk (VsSnapshotDef *self, xmlNode *node, VsXmlProblems *problems)
   disk = vs_snapshot_def_add_disk (self, name, path != NULL ? VMSNAP_LOCATION_EXTERNAL : location, path, format);
   disk->has_snapshot = said || path != NULL;
   disk->is_block = is_block;
+}
+
+static void
+read_disks (VsSnapshotDef *self, xmlNode *disks, VsXmlProblems *problems)
+{
+  for (xmlNode *disk = vs_xml_child (disks, "disk"); disk != NULL; disk = vs_xml_next_sibling (disk))
+    {
+      if (self->disks->len >= MAX_DISKS)
+        {
+          vs_xml_problems_add (problems, disk, "there are more than %d disks", MAX_DISKS);
+          return;
+        }
+      read_disk (self, disk, problems);
+    }
 }
 
 /* The definition at the time. An old libvirt wrote the uuid alone: that tells nothing we could use. */
@@ -195,21 +221,31 @@ static VsSnapshotDef *
 read_snapshot (xmlDoc *doc, VsDomainDefFlags flags, VsXmlProblems *problems)
 {
   xmlNode *root = xmlDocGetRootElement (doc);
-  xmlNode *disks = vs_xml_child (root, "disks");
   VsSnapshotDef *self = vs_snapshot_def_new (NULL);
 
   vs_xml_rules_check (root, "domainsnapshot", problems);
   self->name = read_name (vs_xml_child (root, "name"), problems);
-  self->description = vs_xml_child_text (root, "description");
+  self->description = read_description (vs_xml_child (root, "description"), problems);
   self->parent = read_name (vs_xml_child (vs_xml_child (root, "parent"), "name"), problems);
   read_state (self, root, problems);
   read_memory (self, root, problems);
-  for (xmlNode *disk = vs_xml_child (disks, "disk"); disk != NULL; disk = vs_xml_next_sibling (disk))
-    read_disk (self, disk, problems);
+  read_disks (self, vs_xml_child (root, "disks"), problems);
   self->domain = read_domain (vs_xml_child (root, "domain"), flags, problems);
   self->inactive_domain = read_domain (vs_xml_child (root, "inactiveDomain"), flags, problems);
   read_facts (self, root, problems);
   return self;
+}
+
+/* The domains inside were checked on their own, and the cookie is nobody's business: the schema needn't see them. */
+static void
+check_schema (xmlDoc *doc, VsXmlProblems *problems)
+{
+  static const char *const judged[] = { "domain", "inactiveDomain", "cookie" };
+  xmlNode *root = xmlDocGetRootElement (doc);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (judged); i++)
+    vs_xml_remove_child (root, judged[i]);
+  vs_xml_schema_check (VS_XML_SCHEMA_SNAPSHOT, doc, problems);
 }
 
 /**
@@ -227,13 +263,16 @@ VsSnapshotDef *
 vs_snapshot_def_parse_data (const char *data, gsize length, VsDomainDefFlags flags, GError **error)
 {
   g_autoptr (VsXmlProblems) problems = vs_xml_problems_new ();
-  xmlDoc *doc = vs_xml_parse (data, length, "domainsnapshot", problems);
+  xmlDoc *doc = vs_xml_parse (data, length, "domainsnapshot", &vs_xml_snapshot_limits, problems);
   g_autoptr (VsSnapshotDef) self = NULL;
 
   if (doc != NULL)
-    self = read_snapshot (doc, flags, problems);
+    {
+      self = read_snapshot (doc, flags, problems);
+      vs_xml_check_written_size (doc, &vs_xml_snapshot_limits, problems);
+    }
   if (doc != NULL && (flags & VS_DOMAIN_DEF_VALIDATE) != 0 && vs_xml_problems_get_count (problems) == 0)
-    vs_xml_schema_check (VS_XML_SCHEMA_SNAPSHOT, doc, problems);
+    check_schema (doc, problems);
   g_clear_pointer (&doc, xmlFreeDoc);
   if (!vs_xml_problems_to_error (problems, "snapshot definition", error))
     return NULL;
@@ -254,10 +293,21 @@ vs_snapshot_def_parse (const char *xml, VsDomainDefFlags flags, GError **error)
   return vs_snapshot_def_parse_data (xml, strlen (xml), flags, error);
 }
 
+/* What is written must be readable again, whatever came in as a value. */
 static xmlNode *
 add_element (xmlNode *parent, const char *name, const char *text)
 {
-  return xmlNewTextChild (parent, NULL, VS_XML (name), text != NULL ? VS_XML (text) : NULL);
+  g_autofree char *clean = text != NULL ? vs_xml_clean_text (text) : NULL;
+
+  return xmlNewTextChild (parent, NULL, VS_XML (name), VS_XML (clean));
+}
+
+static void
+set_attr (xmlNode *node, const char *name, const char *value)
+{
+  g_autofree char *clean = vs_xml_clean_text (value);
+
+  vs_xml_set_attr (node, name, clean);
 }
 
 /* libvirt's word for it. */
@@ -272,15 +322,15 @@ add_disk (xmlNode *disks, const VsSnapshotDiskDef *disk)
 {
   xmlNode *node = add_element (disks, "disk", NULL);
 
-  vs_xml_set_attr (node, "name", disk->target);
+  set_attr (node, "name", disk->target);
   if (disk->has_snapshot)
-    vs_xml_set_attr (node, "snapshot", location_word (disk->snapshot));
+    set_attr (node, "snapshot", location_word (disk->snapshot));
   if (disk->path != NULL || disk->is_block)
-    vs_xml_set_attr (node, "type", disk->is_block ? "block" : "file");
+    set_attr (node, "type", disk->is_block ? "block" : "file");
   if (disk->format != NULL)
-    vs_xml_set_attr (add_element (node, "driver", NULL), "type", disk->format);
+    set_attr (add_element (node, "driver", NULL), "type", disk->format);
   if (disk->path != NULL)
-    vs_xml_set_attr (add_element (node, "source", NULL), disk->is_block ? "dev" : "file", disk->path);
+    set_attr (add_element (node, "source", NULL), disk->is_block ? "dev" : "file", disk->path);
 }
 
 static void
@@ -290,9 +340,9 @@ add_memory_and_disks (VsSnapshotDef *self, xmlNode *root)
     {
       xmlNode *memory = add_element (root, "memory", NULL);
 
-      vs_xml_set_attr (memory, "snapshot", location_word (self->memory));
+      set_attr (memory, "snapshot", location_word (self->memory));
       if (self->memory_path != NULL)
-        vs_xml_set_attr (memory, "file", self->memory_path);
+        set_attr (memory, "file", self->memory_path);
     }
   if (self->disks->len > 0)
     {
@@ -329,10 +379,10 @@ add_facts (VsSnapshotDef *self, xmlNode *root)
   keys = g_list_sort (keys, (GCompareFunc) strcmp);
   for (GList *key = keys; key != NULL; key = key->next)
     {
-      const char *value = vs_snapshot_def_get_fact (self, key->data);
-      xmlNode *fact = xmlNewTextChild (cookie, ns, VS_XML ("fact"), VS_XML (value));
+      xmlNode *fact = add_element (cookie, "fact", vs_snapshot_def_get_fact (self, key->data));
 
-      vs_xml_set_attr (fact, "name", key->data);
+      xmlSetNs (fact, ns);
+      set_attr (fact, "name", key->data);
     }
 }
 

@@ -225,7 +225,9 @@ vs_xml_check_path (VsXmlProblems *problems, xmlNode *node, const char *path)
         vs_xml_problems_add (problems, node, "the path in <%s> has a control character", node->name);
         return FALSE;
       }
-  return TRUE;
+  if (!vs_xml_text_is_valid (path))
+    vs_xml_problems_add (problems, node, "the path in <%s> has a character that XML can't hold", node->name);
+  return vs_xml_text_is_valid (path);
 }
 
 /**

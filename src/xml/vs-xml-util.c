@@ -17,10 +17,14 @@
 #define MAX_ATTRIBUTES 64
 #define MAX_NAMESPACES 16
 #define MAX_SYNTAX_ERRORS 5
-/* Real definitions have some hundreds; a schema of libxml2's takes a time that grows with their square. */
-#define MAX_ELEMENTS 8192
+
+#define MIB (1024 * 1024)
+
+const VsXmlLimits vs_xml_domain_limits = { .max_bytes = MIB, .max_depth = 64, .max_elements = 8192 };
+const VsXmlLimits vs_xml_snapshot_limits = { .max_bytes = 4 * MIB, .max_depth = 65, .max_elements = 3 * 8192 };
 
 typedef struct {
+  const VsXmlLimits *limits;
   VsXmlProblems *problems;
   startElementNsSAX2Func start_element;
   guint syntax_errors;
@@ -65,10 +69,10 @@ start_element (void *data,
   xmlParserCtxt *context = data;
   ParseState *state = context->_private;
 
-  if (context->nodeNr >= VS_XML_MAX_DEPTH)
-    stop (context, "<%.40s> is nested deeper than %d elements", (const char *) name, VS_XML_MAX_DEPTH);
-  else if (++state->elements > MAX_ELEMENTS)
-    stop (context, "there are more than %d elements", MAX_ELEMENTS);
+  if (context->nodeNr >= (int) state->limits->max_depth)
+    stop (context, "<%.40s> is nested deeper than %u elements", (const char *) name, state->limits->max_depth);
+  else if (++state->elements > state->limits->max_elements)
+    stop (context, "there are more than %u elements", state->limits->max_elements);
   else if (n_attributes > MAX_ATTRIBUTES || n_namespaces > MAX_NAMESPACES)
     stop (context, "<%.40s> has more attributes than any real element", (const char *) name);
   else
@@ -148,17 +152,15 @@ check_comments (const char *data, gsize length, VsXmlProblems *problems)
 }
 
 static gboolean
-check_bytes (const char *data, gsize length, VsXmlProblems *problems)
+check_bytes (const char *data, gsize length, const VsXmlLimits *limits, VsXmlProblems *problems)
 {
   const char *nul, *bad = NULL;
 
-  if (length > VS_XML_MAX_BYTES)
+  if (length > limits->max_bytes)
     {
-      vs_xml_problems_add_line (problems,
-                                0,
-                                "it has %" G_GSIZE_FORMAT " bytes; at most %d are accepted",
-                                length,
-                                VS_XML_MAX_BYTES);
+      vs_xml_problems_add_line (problems, 0,
+                                "it has %" G_GSIZE_FORMAT " bytes; at most %" G_GSIZE_FORMAT " are accepted", length,
+                                limits->max_bytes);
       return FALSE;
     }
   nul = memchr (data, '\0', length);
@@ -205,9 +207,9 @@ strip_blanks (xmlNode *element)
 }
 
 static xmlDoc *
-run_parser (const char *data, gsize length, VsXmlProblems *problems)
+run_parser (const char *data, gsize length, const VsXmlLimits *limits, VsXmlProblems *problems)
 {
-  ParseState state = { .problems = problems };
+  ParseState state = { .limits = limits, .problems = problems };
   guint before = vs_xml_problems_get_count (problems);
   xmlParserCtxt *context = xmlNewParserCtxt ();
   xmlDoc *doc;
@@ -241,12 +243,17 @@ run_parser (const char *data, gsize length, VsXmlProblems *problems)
  * @data: the text, in UTF-8
  * @length: its length in bytes
  * @root_name: what the root element must be called
+ * @limits: what it may hold
  * @problems: gets what is wrong with the text
  *
  * Returns: (transfer full) (nullable): the tree, without indentation; its nodes know their lines
  */
 xmlDoc *
-vs_xml_parse (const char *data, gsize length, const char *root_name, VsXmlProblems *problems)
+vs_xml_parse (const char *data,
+              gsize length,
+              const char *root_name,
+              const VsXmlLimits *limits,
+              VsXmlProblems *problems)
 {
   static gsize initialized = 0;
   xmlDoc *doc = NULL;
@@ -257,8 +264,8 @@ vs_xml_parse (const char *data, gsize length, const char *root_name, VsXmlProble
       xmlInitParser ();
       g_once_init_leave (&initialized, 1);
     }
-  if (check_bytes (data, length, problems))
-    doc = run_parser (data, length, problems);
+  if (check_bytes (data, length, limits, problems))
+    doc = run_parser (data, length, limits, problems);
   if (doc == NULL)
     return NULL;
 
@@ -292,6 +299,68 @@ vs_xml_format (xmlDoc *doc)
   text = g_strconcat ((const char *) xmlBufferContent (buffer), "\n", NULL);
   xmlBufferFree (buffer);
   return text;
+}
+
+/**
+ * vs_xml_check_written_size:
+ * @doc: a tree as from vs_xml_parse()
+ * @limits: what its text may hold
+ * @problems: gets it when the text would be too long
+ *
+ * Writing adds indentation and escapes. What is accepted is stored, and must be readable afterwards.
+ */
+void
+vs_xml_check_written_size (xmlDoc *doc, const VsXmlLimits *limits, VsXmlProblems *problems)
+{
+  g_autofree char *text = vs_xml_format (doc);
+  gsize length = strlen (text);
+
+  if (length > limits->max_bytes)
+    vs_xml_problems_add_line (problems, 0,
+                              "written out it has %" G_GSIZE_FORMAT " bytes; at most %" G_GSIZE_FORMAT
+                              " are accepted", length, limits->max_bytes);
+}
+
+static gboolean
+is_valid_character (gunichar c)
+{
+  return (c >= 0x20 && c != 0xfffe && c != 0xffff) || c == '\t' || c == '\n' || c == '\r';
+}
+
+/**
+ * vs_xml_text_is_valid:
+ * @text: valid UTF-8
+ *
+ * Returns: whether XML can hold @text: it has no place for most control characters, and for U+FFFE and U+FFFF
+ */
+gboolean
+vs_xml_text_is_valid (const char *text)
+{
+  for (const char *p = text; *p != '\0'; p = g_utf8_next_char (p))
+    if (!is_valid_character (g_utf8_get_char (p)))
+      return FALSE;
+  return TRUE;
+}
+
+/**
+ * vs_xml_clean_text:
+ * @text: any text
+ *
+ * Returns: (transfer full): @text, with U+FFFD for whatever XML can't hold
+ */
+char *
+vs_xml_clean_text (const char *text)
+{
+  g_autofree char *valid = g_utf8_make_valid (text, -1);
+  GString *clean = g_string_new (NULL);
+
+  for (const char *p = valid; *p != '\0'; p = g_utf8_next_char (p))
+    {
+      gunichar c = g_utf8_get_char (p);
+
+      g_string_append_unichar (clean, is_valid_character (c) ? c : 0xfffd);
+    }
+  return g_string_free (clean, FALSE);
 }
 
 /**

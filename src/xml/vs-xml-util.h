@@ -6,9 +6,23 @@
 
 G_BEGIN_DECLS
 
-/* The most that a definition may hold; far above what any real one does. */
-#define VS_XML_MAX_BYTES (1024 * 1024)
-#define VS_XML_MAX_DEPTH 64
+/**
+ * VsXmlLimits:
+ * @max_bytes: of the text
+ * @max_depth: of nested elements
+ * @max_elements: real definitions have some hundreds; a schema of libxml2's takes a time that grows with their square
+ *
+ * The most that a definition may hold; far above what any real one does.
+ */
+typedef struct {
+  gsize max_bytes;
+  guint max_depth;
+  guint max_elements;
+} VsXmlLimits;
+
+/* A snapshot holds up to two domains, each a level deeper: what was accepted must be readable in it, too. */
+extern const VsXmlLimits vs_xml_domain_limits;
+extern const VsXmlLimits vs_xml_snapshot_limits;
 
 /* How libxml2 spells a string. */
 #define VS_XML(string) ((const xmlChar *) (string))
@@ -35,7 +49,13 @@ gboolean vs_xml_problems_to_error (VsXmlProblems *self,
 xmlDoc *vs_xml_parse (const char *data,
                       gsize length,
                       const char *root_name,
+                      const VsXmlLimits *limits,
                       VsXmlProblems *problems);
+gboolean vs_xml_text_is_valid (const char *text);
+char *vs_xml_clean_text (const char *text);
+void vs_xml_check_written_size (xmlDoc *doc,
+                                const VsXmlLimits *limits,
+                                VsXmlProblems *problems);
 char *vs_xml_format (xmlDoc *doc);
 char *vs_xml_node_name (xmlNode *node);
 

@@ -191,6 +191,19 @@ test_thousands_of_attributes_are_an_error (void)
   assert_refused (spread->str, spread->len, "more attributes than any real element");
 }
 
+/* Escapes make a text longer: what is accepted must be readable after it was stored. */
+static void
+test_written_size_has_a_limit_too (void)
+{
+  g_autofree char *brackets = g_strnfill (300000, '>');
+  g_autofree char *title = g_strdup_printf ("<title>%s</title></domain>", brackets);
+  g_autofree char *sample = xml_sample_load ("direct-kernel.xml");
+  guint line;
+  g_autofree char *text = xml_sample_replace (sample, "</domain>", title, &line);
+
+  assert_refused (text, strlen (text), "written out it has 1200");
+}
+
 static void
 test_size_has_a_limit (void)
 {
@@ -408,6 +421,7 @@ main (int argc, char **argv)
   g_test_add_func ("/xml/hostile/the-list-of-problems-is-bounded", test_the_list_of_problems_is_bounded);
   g_test_add_func ("/xml/hostile/thousands-of-attributes-are-an-error", test_thousands_of_attributes_are_an_error);
   g_test_add_func ("/xml/hostile/size-has-a-limit", test_size_has_a_limit);
+  g_test_add_func ("/xml/hostile/written-size-has-a-limit-too", test_written_size_has_a_limit_too);
   g_test_add_func ("/xml/hostile/bytes-that-are-no-text-are-refused", test_bytes_that_are_no_text);
   g_test_add_func ("/xml/hostile/a-declared-encoding-changes-nothing", test_a_declared_encoding_changes_nothing);
   g_test_add_func ("/xml/hostile/every-truncation-is-an-error", test_every_truncation_is_an_error);

@@ -151,6 +151,78 @@ test_elements_come_in_libvirts_order (void)
 }
 
 static void
+test_what_is_written_can_be_read (void)
+{
+  g_autoptr (VsSnapshotDef) def = vs_snapshot_def_new ("a");
+  g_autofree char *text = NULL;
+  g_autoptr (VsSnapshotDef) back = NULL;
+
+  g_assert_false (vs_snapshot_description_is_valid ("a\x01" "b"));
+  g_assert_false (vs_snapshot_description_is_valid ("\xef\xbf\xbf"));
+  g_assert_true (vs_snapshot_description_is_valid ("tab\t, lines\r\n, \xf0\x9f\x92\xbe"));
+  def->description = g_strdup ("a\x01" "b\r\n\xff\xef\xbf\xbe");
+  def->memory_path = g_strdup ("/a\x02");
+  def->has_memory = TRUE;
+  def->memory = VMSNAP_LOCATION_EXTERNAL;
+  vs_snapshot_def_set_fact (def, "later", "\x1f");
+  text = vs_snapshot_def_format (def);
+  back = parse (text);
+  g_assert_cmpstr (back->description, ==, "a\xef\xbf\xbd" "b\r\n\xef\xbf\xbd\xef\xbf\xbd");
+  g_assert_cmpstr (back->memory_path, ==, "/a\xef\xbf\xbd");
+}
+
+/* A definition of the greatest size that is accepted, and as deep as is. */
+static VsDomainDef *
+make_greatest_domain (void)
+{
+  g_autofree char *sample = xml_sample_load ("direct-kernel.xml");
+  g_autoptr (GString) metadata = g_string_new ("<metadata>");
+  g_autoptr (GError) error = NULL;
+  g_autofree char *text = NULL;
+  VsDomainDef *def;
+  guint line;
+
+  for (int i = 0; i < 62; i++)
+    g_string_append (metadata, "<a>");
+  while (metadata->len < 1024 * 1024 - 8192)
+    g_string_append (metadata, "0123456789");
+  for (int i = 0; i < 62; i++)
+    g_string_append (metadata, "</a>");
+  g_string_append (metadata, "</metadata></domain>");
+  text = xml_sample_replace (sample, "</domain>", metadata->str, &line);
+  def = vs_domain_def_parse (text, VS_DOMAIN_DEF_VALIDATE, &error);
+  g_assert_no_error (error);
+  return def;
+}
+
+static void
+test_the_greatest_domain_fits (void)
+{
+  g_autoptr (VsSnapshotDef) def = vs_snapshot_def_new ("a");
+  g_autofree char *text = NULL;
+  g_autoptr (VsSnapshotDef) back = NULL;
+
+  def->domain = make_greatest_domain ();
+  def->inactive_domain = vs_domain_def_ref (def->domain);
+  def->description = g_strnfill (VS_SNAPSHOT_DESCRIPTION_MAX, '<');
+  text = vs_snapshot_def_format (def);
+  back = parse (text);
+  g_assert_true (vs_domain_def_guest_abi_equal (back->domain, back->inactive_domain, NULL));
+}
+
+static void
+test_long_descriptions_are_refused (void)
+{
+  g_autofree char *description = g_strnfill (VS_SNAPSHOT_DESCRIPTION_MAX + 1, 'a');
+  g_autofree char *text = g_strdup_printf ("<domainsnapshot><description>%s</description></domainsnapshot>",
+                                           description);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (vs_snapshot_def_parse (text, VS_DOMAIN_DEF_NONE, &error));
+  g_assert_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_XML);
+}
+
+static void
 test_a_callers_request_may_be_short (void)
 {
   g_autoptr (VsSnapshotDef) empty = parse ("<domainsnapshot/>");
@@ -238,6 +310,9 @@ main (int argc, char **argv)
   g_test_add_func ("/xml/snapshot/what-was-made-comes-back", test_what_was_made_comes_back);
   g_test_add_func ("/xml/snapshot/copies-are-of-their-own", test_copies_are_of_their_own);
   g_test_add_func ("/xml/snapshot/elements-come-in-libvirts-order", test_elements_come_in_libvirts_order);
+  g_test_add_func ("/xml/snapshot/what-is-written-can-be-read", test_what_is_written_can_be_read);
+  g_test_add_func ("/xml/snapshot/the-greatest-domain-fits", test_the_greatest_domain_fits);
+  g_test_add_func ("/xml/snapshot/long-descriptions-are-refused", test_long_descriptions_are_refused);
   g_test_add_func ("/xml/snapshot/a-callers-request-may-be-short", test_a_callers_request_may_be_short);
   g_test_add_func ("/xml/snapshot/a-time-that-was-edited-wins", test_a_time_that_was_edited_wins);
   for (gsize i = 0; i < G_N_ELEMENTS (refused); i++)
