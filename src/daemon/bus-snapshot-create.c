@@ -190,6 +190,10 @@ check_options (BusCall *call, GError **error)
       !bus_snapshot_check_encoding (options->encoding, error) ||
       !check_path ("memory-path", options->memory_path, error))
     return FALSE;
+  if (options->description != NULL && !vs_snapshot_description_is_valid (options->description))
+    return refuse (error, "Option 'description' can have up to %d bytes, without control characters but tabs and "
+                          "line ends",
+                   VS_SNAPSHOT_DESCRIPTION_MAX);
   if (is_internal (options) && misplaced != NULL)
     return refuse (error, "Option '%s' and location=internal exclude each other: an internal snapshot has no files of "
                           "its own",
