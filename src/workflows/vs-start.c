@@ -203,11 +203,26 @@ vs_start_announce (VsRun *run, GError **error)
   return vs_run_on_main (run, announce, NULL, error);
 }
 
+/* Standing still is what the user wanted. */
+static gboolean
+give_reason (VsRun *run, gpointer data, GError **error)
+{
+  VsDomain *domain = vs_run_get_domain (run);
+
+  if (vs_domain_get_state (domain) == VMSNAP_DOMAIN_STATE_PAUSED)
+    vs_domain_set_state (domain, VMSNAP_DOMAIN_STATE_PAUSED, VMSNAP_STATE_REASON_USER);
+  return TRUE;
+}
+
 static gboolean
 let_run (VsRun *run, GError **error)
 {
-  if (!vs_steps_settle_running (run, !vs_run_get_flag (run, FACT_WANT_PAUSED), VMSNAP_STATE_REASON_BOOTED, error))
+  gboolean paused = vs_run_get_flag (run, FACT_WANT_PAUSED);
+
+  if (!vs_steps_settle_running (run, !paused, VMSNAP_STATE_REASON_BOOTED, error))
     return FALSE;
+  if (paused)
+    vs_run_on_main (run, give_reason, NULL, NULL);
   return vs_start_announce (run, error);
 }
 
