@@ -118,9 +118,11 @@ refuse_action (GTask *task, VmSnapError code, const char *answer)
 static void
 refuse_unanswered (GTask *task, const GError *error)
 {
+  const Check *check = g_task_get_task_data (task);
+  const char *what = g_cancellable_is_cancelled (check->cancellable) ? "it takes too long" : error->message;
   g_autofree char *why = g_strdup_printf ("polkit doesn't answer (%s), and without it nothing is allowed on the "
                                           "system bus: see that the service 'polkit' runs",
-                                          error->message);
+                                          what);
 
   refuse (task, VMSNAP_ERROR_NOT_AUTHORIZED, why);
 }

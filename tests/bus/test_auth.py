@@ -8,8 +8,11 @@ import os
 import pathlib
 import pwd
 import shutil
+import signal
 import subprocess
 import uuid as uuid_module
+
+from gi.repository import Gio, GLib
 
 import contract
 from agent import AskedCall
@@ -262,6 +265,19 @@ class PolkitAbsent(SystemCase):
         self.assert_refused("NotFound", MANAGER, "Manager", "GetDomainByName", "s", "x")
         self.bus.stop_polkit()
         self.assert_refused("NotAuthorized", MANAGER, "Manager", "GetDomainByName", "s", "x")
+
+
+class PolkitHangs(SystemCase):
+    rules = ROOT_ONLY
+
+    def test_polkit_that_does_not_answer_is_not_waited_for_for_ever(self):
+        self.assert_refused("NotFound", MANAGER, "Manager", "GetDomainByName", "s", "x")
+        pid = self.client.connection.call_sync(
+            "org.freedesktop.DBus", "/", "org.freedesktop.DBus", "GetConnectionUnixProcessID",
+            GLib.Variant("(s)", ("org.freedesktop.PolicyKit1",)), None, Gio.DBusCallFlags.NONE, -1, None).unpack()[0]
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, pid, signal.SIGCONT)
+        self.assert_refused("NotAuthorized", MANAGER, "Manager", "GetDomainByName", "s", "x", says=["too long"])
 
 
 class OwnerOfTheName(TestCase):
