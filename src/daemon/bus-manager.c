@@ -114,7 +114,7 @@ on_defined (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   BusCall *call = user_data;
   GError *error = NULL;
-  VsDomain *domain = vs_engine_define_finish (VS_ENGINE (source), result, &error);
+  g_autoptr (VsDomain) domain = vs_engine_define_finish (VS_ENGINE (source), result, &error);
 
   if (domain != NULL)
     return_domain (call, domain);
@@ -144,7 +144,7 @@ on_created (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autofree char *domain_path = NULL;
   g_autofree char *job_path = NULL;
   GError *error = NULL;
-  VsDomain *domain = vs_engine_define_finish (engine, result, &error);
+  g_autoptr (VsDomain) domain = vs_engine_define_finish (engine, result, &error);
   VsJob *job = domain != NULL ? vs_operation_start (engine, domain, &start, &request, &error) : NULL;
 
   if (job == NULL)
