@@ -103,6 +103,19 @@ class Snapshots(SnapshotCase):
         path = self.create("")
         self.assertRegex(self.client.get(path, "Snapshot", "Name"), r"\d{4}")
 
+    def test_descriptions_that_cannot_be_kept_are_refused(self):
+        for case, text in {"control": "a\x01b", "vertical-tab": "\x0b", "noncharacter": "\ufffe", "64-kib": "x" * 65537}.items():
+            with self.subTest(case):
+                self.refuse_create("InvalidArgument", "x", "'description'", location="internal", description=text)
+        self.assertEqual(self.list(), [])
+
+    def test_strange_descriptions_outlive_a_restart(self):
+        texts = ["]]> <b>&amp;</b>", "two\nlines\tand a tab", "🐧 ÄÖÜ", "x" * 65536]
+        paths = [self.create(f"s{i}", description=text) for i, text in enumerate(texts)]
+        self.service.restart()
+        with self.service.client() as client:
+            self.assertEqual([client.get(path, "Snapshot", "Description") for path in paths], texts)
+
     def test_taken_name_is_refused(self):
         self.create("one")
         with self.assertRaises(BusError) as caught:
