@@ -105,7 +105,6 @@ vs_interface_def_read (VsXmlProblems *problems, xmlNode *node)
   int link = vs_xml_attr_choice (problems, vs_xml_child (node, "link"), "state", "up down", -1);
 
   self->line = (guint) xmlGetLineNo (node);
-  vs_xml_require (problems, node, xmlHasProp (node, VS_XML ("type")) != NULL, "type=…");
   self->type = type == 0 ? VS_INTERFACE_USER : VS_INTERFACE_BRIDGE;
   read_mac (problems, node, self);
   read_interface_source (problems, node, self, type == 2);
@@ -169,7 +168,6 @@ read_chardev (VsXmlProblems *problems, xmlNode *node)
   int type = vs_xml_attr_choice (problems, node, "type", types, -1);
 
   self->line = (guint) xmlGetLineNo (node);
-  vs_xml_require (problems, node, xmlHasProp (node, VS_XML ("type")) != NULL, "type=…");
   self->type = type >= 0 ? (VsChardevType) type : VS_CHARDEV_NULL;
   read_chardev_source (problems, node, self, is_channel);
   self->alias = vs_read_alias (node);
@@ -234,7 +232,6 @@ vs_channel_def_read (VsXmlProblems *problems, xmlNode *node)
   VsChardevDef *self = read_chardev (problems, node);
   xmlNode *target = vs_xml_child (node, "target");
 
-  vs_xml_require (problems, node, target != NULL && xmlHasProp (target, VS_XML ("type")), "<target type='virtio'>");
   vs_xml_attr_choice (problems, target, "type", "virtio", 0);
   vs_xml_attr_choice (problems, target, "state", "connected disconnected", 0);
   self->target_type = g_strdup ("virtio");
@@ -262,8 +259,6 @@ read_listen (VsXmlProblems *problems, xmlNode *graphics, VsGraphicsDef *self)
   xmlNode *node = vs_xml_child (graphics, "listen");
   int type = vs_xml_attr_choice (problems, node, "type", "address socket none", -1);
 
-  if (node != NULL)
-    vs_xml_require (problems, node, xmlHasProp (node, VS_XML ("type")) != NULL, "type=…");
   self->socket = vs_xml_attr_path (problems, node, "socket");
   if (self->socket == NULL)
     self->socket = vs_xml_attr_path (problems, graphics, "socket");
@@ -314,7 +309,6 @@ vs_graphics_def_read (VsXmlProblems *problems, xmlNode *node)
   VsGraphicsDef *self = g_new0 (VsGraphicsDef, 1);
 
   self->line = (guint) xmlGetLineNo (node);
-  vs_xml_require (problems, node, xmlHasProp (node, VS_XML ("type")) != NULL, "type=…");
   self->type = (VsGraphicsType) vs_xml_attr_choice (problems, node, "type", "vnc spice", VS_GRAPHICS_VNC);
   read_listen (problems, node, self);
   read_ports (problems, node, self);

@@ -24,7 +24,6 @@ vs_video_def_read (VsXmlProblems *problems, xmlNode *node)
   xmlNode *model = vs_xml_child (node, "model");
 
   self->line = (guint) xmlGetLineNo (node);
-  vs_xml_require (problems, node, model != NULL && xmlHasProp (model, VS_XML ("type")), "<model type=…>");
   self->model = vs_xml_attr_word (problems, model, "type", "virtio qxl vga cirrus bochs ramfb none");
   if (self->model == NULL)
     self->model = g_strdup ("none");
@@ -60,7 +59,6 @@ vs_input_def_read (VsXmlProblems *problems, xmlNode *node)
   VsInputDef *self = g_new0 (VsInputDef, 1);
 
   self->line = (guint) xmlGetLineNo (node);
-  vs_xml_require (problems, node, xmlHasProp (node, VS_XML ("type")) != NULL, "type=…");
   self->type = vs_xml_attr_word (problems, node, "type", "tablet mouse keyboard");
   self->bus = vs_xml_attr_word (problems, node, "bus", "usb ps2 virtio");
   if (self->type == NULL)
@@ -100,7 +98,6 @@ vs_memballoon_def_read (VsXmlProblems *problems, xmlNode *node)
     return NULL;
   self = g_new0 (VsMemballoonDef, 1);
   self->line = (guint) xmlGetLineNo (node);
-  vs_xml_require (problems, node, xmlHasProp (node, VS_XML ("model")) != NULL, "model=…");
   self->autodeflate = vs_xml_attr_tristate (problems, node, "autodeflate");
   self->free_page_reporting = vs_xml_attr_tristate (problems, node, "freePageReporting");
   self->alias = vs_read_alias (node);
@@ -123,7 +120,6 @@ read_rng_backend (VsXmlProblems *problems, xmlNode *rng, VsRngDef *self)
   gboolean builtin = vs_xml_attr_choice (problems, node, "model", "random builtin", 0) == 1;
   static const char *const devices[] = { "/dev/urandom", "/dev/random", "/dev/hwrng", NULL };
 
-  vs_xml_require (problems, rng, node != NULL && xmlHasProp (node, VS_XML ("model")), "<backend model=…>");
   if (node == NULL || builtin)
     return;
   self->path = g_strstrip (vs_xml_text (node));
@@ -151,7 +147,6 @@ vs_rng_def_read (VsXmlProblems *problems, xmlNode *node)
   xmlNode *rate = vs_xml_child (node, "rate");
 
   self->line = (guint) xmlGetLineNo (node);
-  vs_xml_require (problems, node, xmlHasProp (node, VS_XML ("model")) != NULL, "model=…");
   vs_xml_attr_choice (problems, node, "model", "virtio", 0);
   read_rng_backend (problems, node, self);
   self->rate_bytes = (guint64) vs_xml_attr_int_or (problems, rate, "bytes", 1, G_MAXUINT32, 0);
@@ -184,7 +179,6 @@ vs_tpm_def_read (VsXmlProblems *problems, xmlNode *node)
   xmlNode *backend = vs_xml_child (node, "backend");
 
   self->line = (guint) xmlGetLineNo (node);
-  vs_xml_require (problems, node, backend != NULL && xmlHasProp (backend, VS_XML ("type")), "<backend type=…>");
   vs_xml_attr_choice (problems, backend, "type", "emulator", 0);
   self->model = vs_xml_attr_word (problems, node, "model", "tpm-tis tpm-crb");
   if (self->model == NULL)
@@ -221,7 +215,6 @@ vs_watchdog_def_read (VsXmlProblems *problems, xmlNode *node)
   VsWatchdogDef *self = g_new0 (VsWatchdogDef, 1);
 
   self->line = (guint) xmlGetLineNo (node);
-  vs_xml_require (problems, node, xmlHasProp (node, VS_XML ("model")) != NULL, "model=…");
   self->model = vs_xml_attr_word (problems, node, "model", "itco i6300esb");
   if (self->model == NULL)
     self->model = g_strdup ("i6300esb");

@@ -67,7 +67,6 @@ read_disk_target (VsXmlProblems *problems, xmlNode *disk, VsDiskDef *self)
   xmlNode *node = vs_xml_child (disk, "target");
   int guess = -1, bus;
 
-  vs_xml_require (problems, disk, node != NULL && xmlHasProp (node, VS_XML ("dev")), "<target dev=…>");
   self->target = vs_xml_attr_token (problems, node, "dev", "_-");
   for (gsize i = 0; self->target != NULL && i < G_N_ELEMENTS (prefixes); i++)
     if (g_str_has_prefix (self->target, prefixes[i]))
@@ -246,7 +245,6 @@ vs_controller_def_read (VsXmlProblems *problems, xmlNode *node)
   int type = vs_xml_attr_choice (problems, node, "type", "pci usb scsi sata ide virtio-serial", -1);
 
   self->line = (guint) xmlGetLineNo (node);
-  vs_xml_require (problems, node, xmlHasProp (node, VS_XML ("type")) != NULL, "type=…");
   self->type = type >= 0 ? (VsControllerType) type : VS_CONTROLLER_PCI;
   self->index = (guint) vs_xml_attr_int_or (problems, node, "index", 0, 255, 0);
   if (type >= 0)

@@ -39,9 +39,6 @@ read_state_properties (GPtrArray *properties,
       xmlNode *node = vs_xml_child (parent, table[i].element);
       VsTristate state = vs_xml_attr_tristate (problems, node, "state");
 
-      if (node == NULL)
-        continue;
-      vs_xml_require (problems, node, xmlHasProp (node, VS_XML ("state")) != NULL, "state=…");
       if (state == VS_TRISTATE_ON && table[i].if_on != NULL)
         add_property (properties, "%s", table[i].if_on);
       else if (state == VS_TRISTATE_OFF && table[i].if_off != NULL)
@@ -137,7 +134,6 @@ read_cpu_features (VsCpuDef *cpu, xmlNode *node, VsXmlProblems *problems)
 
       feature->name = vs_xml_attr_token (problems, child, "name", "._-");
       feature->enable = policy < 3;
-      vs_xml_require (problems, child, xmlHasProp (child, VS_XML ("name")) != NULL, "name=…");
       if (feature->name != NULL && !g_hash_table_add (seen, feature->name))
         vs_xml_problems_add (problems, child, "the CPU feature '%.80s' is there twice", feature->name);
       g_ptr_array_add (cpu->features, feature);
@@ -179,7 +175,6 @@ read_cpu_properties (VsCpuDef *cpu, GPtrArray *properties, xmlNode *node, VsXmlP
     add_property (properties, "host-cache-info=on");
   if (physical == NULL)
     return;
-  vs_xml_require (problems, physical, xmlHasProp (physical, VS_XML ("mode")) != NULL, "mode=…");
   if (vs_xml_attr_choice (problems, physical, "mode", "passthrough emulate", 0) == 0)
     add_property (properties, "host-phys-bits=on");
   else
@@ -223,7 +218,6 @@ read_timer (VsClockDef *clock, GPtrArray *properties, xmlNode *node, VsXmlProble
   VsTristate present = vs_xml_attr_tristate (problems, node, "present");
   guint64 frequency;
 
-  vs_xml_require (problems, node, xmlHasProp (node, VS_XML ("name")) != NULL, "name=…");
   if (name == RTC)
     {
       clock->rtc_tickpolicy = vs_xml_attr_word (problems, node, "tickpolicy", "delay catchup");

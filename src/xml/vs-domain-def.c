@@ -56,7 +56,6 @@ read_name (VsDomainDef *self, xmlNode *root, VsXmlProblems *problems)
   xmlNode *node = vs_xml_child (root, "name");
 
   self->name = vs_xml_text (node);
-  vs_xml_require (problems, root, node != NULL, "<name>");
   if (self->name != NULL && !vmsnap_name_is_valid (self->name))
     vs_xml_problems_add (problems, node, "<name> isn't usable; accepted: 1 to %d bytes without '/' and control "
                                          "characters, and neither '.' nor '..'", VMSNAP_NAME_MAX);

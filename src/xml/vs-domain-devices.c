@@ -39,11 +39,15 @@ read_serials_and_consoles (VsDomainDef *self, xmlNode *devices, VsXmlProblems *p
       xmlNode *target = vs_xml_child (node, "target");
       gboolean virtio = vs_xml_attr_choice (problems, target, "type", "serial virtio", 0) == 1;
 
+      VsChardevDef *console = virtio ? vs_console_def_read (problems, node) : vs_serial_def_read (problems, node, 0);
+
       if (virtio)
-        g_ptr_array_add (self->consoles, vs_console_def_read (problems, node));
+        g_ptr_array_add (self->consoles, console);
       else if (first && self->serials->len == 0)
-        g_ptr_array_add (self->serials, vs_serial_def_read (problems, node, 0));
-      else if (!first)
+        g_ptr_array_add (self->serials, console);
+      else
+        vs_chardev_def_free (console);
+      if (!virtio && !first)
         vs_xml_problems_add (problems, node, "only the first <console> may be a serial port; accepted: "
                                              "<target type='virtio'>, or a <serial>");
       first = FALSE;

@@ -50,7 +50,6 @@ read_memory (VsDomainDef *self, xmlNode *root, VsXmlProblems *problems)
   xmlNode *node = vs_xml_child (root, "memory");
   xmlNode *current = vs_xml_child (root, "currentMemory");
 
-  vs_xml_require (problems, root, node != NULL, "<memory>");
   self->memory = read_size (problems, node);
   if (read_size (problems, current) > self->memory && self->memory > 0)
     vs_xml_problems_add (problems, current, "<currentMemory> is more than <memory>");
@@ -138,7 +137,6 @@ read_boot (VsOsDef *os, xmlNode *node, VsXmlProblems *problems)
       int device = vs_xml_attr_choice (problems, boot, "dev", "hd cdrom network", -1);
       gboolean again = FALSE;
 
-      vs_xml_require (problems, boot, xmlHasProp (boot, VS_XML ("dev")) != NULL, "dev=…");
       for (guint i = 0; i < os->n_boot; i++)
         again = again || (int) os->boot[i] == device;
       if (device >= 0 && !again)
@@ -155,9 +153,6 @@ read_os (VsDomainDef *self, xmlNode *root, VsXmlProblems *problems)
   xmlNode *node = vs_xml_child (root, "os");
   xmlNode *type = vs_xml_child (node, "type");
 
-  vs_xml_require (problems, root, node != NULL, "<os>");
-  if (node != NULL)
-    vs_xml_require (problems, node, type != NULL, "<type>hvm</type>");
   vs_xml_text_choice (problems, type, "hvm", 0);
   os->arch = vs_xml_attr_word (problems, type, "arch", "x86_64 i686");
   if (os->arch == NULL)
@@ -205,7 +200,6 @@ read_qemu_env (GPtrArray *list, xmlNode *node, VsXmlProblems *problems)
   g_autofree char *name = vs_xml_attr_token (problems, node, "name", "_");
   g_autofree char *value = vs_xml_attr (node, "value");
 
-  vs_xml_require (problems, node, xmlHasProp (node, VS_XML ("name")) != NULL, "name=…");
   if (name != NULL)
     g_ptr_array_add (list, g_strconcat (name, "=", value != NULL ? value : "", NULL));
 }
@@ -225,9 +219,10 @@ read_qemu_commandline (VsDomainDef *self, xmlNode *root, VsXmlProblems *problems
         read_qemu_env (env, node, problems);
       else if (is_qemu_element (node, "arg"))
         {
-          vs_xml_require (problems, node, xmlHasProp (node, VS_XML ("value")) != NULL, "value=…");
-          if (xmlHasProp (node, VS_XML ("value")))
-            g_ptr_array_add (args, vs_xml_attr (node, "value"));
+          char *value = vs_xml_attr (node, "value");
+
+          if (value != NULL)
+            g_ptr_array_add (args, value);
         }
     }
   g_ptr_array_add (args, NULL);
@@ -245,7 +240,6 @@ read_qemu_commandline (VsDomainDef *self, xmlNode *root, VsXmlProblems *problems
 void
 vs_domain_def_read_machine (VsDomainDef *self, xmlNode *root, VsXmlProblems *problems)
 {
-  vs_xml_require (problems, root, xmlHasProp (root, VS_XML ("type")) != NULL, "type=…");
   self->type = (VsDomainType) vs_xml_attr_choice (problems, root, "type", "kvm qemu", VS_DOMAIN_TYPE_KVM);
   read_memory (self, root, problems);
   read_vcpus (self, root, problems);

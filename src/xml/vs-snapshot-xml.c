@@ -99,7 +99,7 @@ read_disk (VsSnapshotDef *self, xmlNode *node, VsXmlProblems *problems)
   VmSnapLocation location = read_location (problems, node, &said);
   VsSnapshotDiskDef *disk;
 
-  vs_xml_require (problems, node, name != NULL && name[0] != '\0', "name=…");
+  vs_xml_require (problems, node, g_strcmp0 (name, "") != 0, "name=…");
   if (name != NULL && vs_snapshot_def_find_disk (self, name) != NULL)
     vs_xml_problems_add (problems, node, "the disk '%.80s' is there twice", name);
   if (source != NULL && path == NULL && xmlHasProp (source, VS_XML (is_block ? "file" : "dev")))

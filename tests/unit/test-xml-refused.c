@@ -93,7 +93,7 @@ static const Row rows[] = {
   { TINY, "<target dev='vda'/>", "<target dev='xa'/>", "<target dev='xa'> lacks bus=…; accepted: virtio, scsi" },
   { TINY, "<target dev='vda'/>", "<target dev='a/../b' bus='ide'/>", "<target dev='a/../b'> isn't usable" },
   { TINY, "<target dev='vda'/>", "<target dev='vdaaaaaaaaaaaaaaaaaaaa'/>", "is too long; accepted: up to 15" },
-  { TINY, "<target dev='vda'/>", "", "-2 <disk> lacks <target dev=…>" },
+  { TINY, "<target dev='vda'/>", "", "-2 <disk> lacks <target>" },
   { TINY, "<source file='/srv/tiny.img'/>", "", "-1 <disk> lacks <source file=…>" },
   { TINY, "file='/srv/tiny.img'", "file='tiny.img'", "the path 'tiny.img' in <source> isn't usable; accepted: an" },
   { TINY, "file='/srv/tiny.img'", "file='/srv/&#9;'", "the path in <source> has a control character" },
@@ -140,7 +140,7 @@ static const Row rows[] = {
   { Q35, "<listen type='address' address='127.0.0.1'/>", "<listen type='network'/>", "<listen type='network'> isn't" },
   { Q35, "<listen type='address' address='127.0.0.1'/>", "<listen type='address' address='a,b'/>", "isn't usable" },
   /* the small ones */
-  { PC, "<model type='cirrus'/>", "", "-1 <video> lacks <model type=…>" },
+  { PC, "<model type='cirrus'/>", "", "-1 <video> lacks <model>" },
   { PC, "<model type='cirrus'/>", "<model type='xen'/>", "<model type='xen'> isn't supported; accepted: virtio" },
   { PC, "<model type='cirrus'/>", "<model type='none'/>", "-1 a <video> of type 'none' must be the only one" },
   { PC, "<model type='cirrus'/>", "<model type='cirrus' primary='yes'/>", "+2 only one <video> can be primary" },
@@ -151,6 +151,12 @@ static const Row rows[] = {
   { Q35, "<backend type='emulator'", "<backend type='passthrough'", "<backend type='passthrough'> isn't supported" },
   { PC, "<tpm model='tpm-tis'>", "<tpm model='tpm-crb'>", "<tpm model='tpm-crb'> can't be of version 1.2" },
   { PC, "<memballoon model='none'/>", "<memballoon model='xen'/>", "<memballoon model='xen'> isn't supported" },
+  { PC, "<pmu state='off'/>", "<pmu/>", "<pmu> lacks state=…" },
+  { PC, "<topology sockets='1'", "<topology", "<topology> lacks sockets=…" },
+  { PC, "<link state='down'/>", "<link/>", "<link> lacks state=…" },
+  { PC, "<address type='drive' controller='0' bus='0' target='0' unit='5'/>", "<address unit='5'/>", "lacks type=…" },
+  { PC, "<target type='virtio' name='org.example.mine'/>", "", "-2 <channel> lacks <target>" },
+  { PC, "<console type='unix'>", "<console type='x'>", "<console type='x'> isn't supported; accepted: pty, unix" },
   { PC, "i6300esb", "ib700", "<watchdog model='ib700'> isn't supported; accepted: itco, i6300esb" },
 };
 
