@@ -46,7 +46,7 @@ apply_status (VsDomain *self, const char *status)
     vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_CRASHED, VMSNAP_STATE_REASON_FAILED);
   else if (g_str_equal (status, "save-vm") || g_str_equal (status, "restore-vm"))
     vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_PAUSED, VMSNAP_STATE_REASON_SNAPSHOTTING);
-  else if (g_str_equal (status, "paused") && self->announced)
+  else if ((g_str_equal (status, "paused") || g_str_equal (status, "prelaunch")) && self->announced)
     vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_PAUSED, VMSNAP_STATE_REASON_USER);
   else
     vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_PAUSED, self->reason);

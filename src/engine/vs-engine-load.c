@@ -12,7 +12,6 @@
 #include "vs-image-tool.h"
 
 #define DEFINITION "domain.xml"
-#define LIVE_DEFINITION "live.xml"
 #define SNAPSHOTS "snapshots"
 #define CURRENT "current-snapshot"
 #define STATUS_TIMEOUT (5 * G_USEC_PER_SEC)
@@ -95,7 +94,7 @@ static VsDomainDef *
 read_live_definition (VsStore *store, const char *uuid)
 {
   g_autofree char *dir = vs_guest_directory (vs_store_get_runtime_dir (store), uuid);
-  g_autofree char *path = g_build_filename (dir, LIVE_DEFINITION, NULL);
+  g_autofree char *path = g_build_filename (dir, VS_GUEST_DEFINITION, NULL);
   g_autofree char *xml = NULL;
 
   if (!g_file_get_contents (path, &xml, NULL, NULL))
@@ -140,6 +139,22 @@ find_guest (Load *load, const char *uuid, Found *found)
     found->chains = vs_engine_probe_chains (tool, found->live_def);
 }
 
+/* What a transient domain was that is gone with its guest, while there is something of it to be undone. */
+static VsDomainDef *
+read_journalled_definition (GPtrArray *journals)
+{
+  for (guint i = 0; i < journals->len; i++)
+    {
+      const VsJournal *journal = g_ptr_array_index (journals, i);
+      const char *xml =
+        json_object_get_string_member_with_default (journal->facts, VS_JOURNAL_TRANSIENT_DEFINITION, NULL);
+
+      if (xml != NULL)
+        return vs_domain_def_parse (xml, VS_DOMAIN_DEF_NONE, NULL);
+    }
+  return NULL;
+}
+
 /* In a pool of threads: a guest that is slow to answer keeps none of the others waiting. */
 static void
 find_domain (gpointer data, gpointer user_data)
@@ -150,12 +165,20 @@ find_domain (gpointer data, gpointer user_data)
 
   found->def = read_definition (load->store, uuid);
   find_guest (load, uuid, found);
-  if (found->def == NULL && (found->live_def == NULL || (found->guest == NULL && !found->unreachable)))
+  found->journals = vs_journal_load (load->store, uuid);
+  if (found->guest == NULL && !found->unreachable)
     {
+      vs_guest_remove_directory (vs_store_get_runtime_dir (load->store), uuid);
+      g_clear_pointer (&found->live_def, vs_domain_def_unref);
+      if (found->def == NULL)
+        found->live_def = read_journalled_definition (found->journals);
+    }
+  if (found->def == NULL && found->live_def == NULL)
+    {
+      vs_store_tidy_domain (load->store, uuid);
       found_free (found);
       return;
     }
-  found->journals = vs_journal_load (load->store, uuid);
   g_mutex_lock (&load->lock);
   g_ptr_array_add (load->found, found);
   g_mutex_unlock (&load->lock);
@@ -316,6 +339,7 @@ settle_next (GTask *task, VsDomain *domain, GPtrArray *journals)
 
   if (journals->len == 0)
     {
+      vs_engine_drop_if_over (self, domain);
       check_all_settled (task);
       return;
     }

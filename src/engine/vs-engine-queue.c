@@ -115,6 +115,18 @@ on_run_done (VsRun *run, const GError *error, gpointer user_data)
   end_job (queue, job, error);
 }
 
+/* A transient domain that goes down with the service leaves nothing but the journal to know it by. */
+static void
+keep_transient (VsDomain *domain, JsonObject *facts)
+{
+  g_autofree char *xml = NULL;
+
+  if (vs_domain_get_persistent (domain))
+    return;
+  xml = vs_domain_def_format (vs_domain_get_def (domain));
+  json_object_set_string_member (facts, VS_JOURNAL_TRANSIENT_DEFINITION, xml);
+}
+
 static void
 start_next (Queue *queue)
 {
@@ -134,6 +146,7 @@ start_next (Queue *queue)
     }
   if (workflow->choose != NULL)
     workflow = workflow->choose (queue->domain, task->facts);
+  keep_transient (queue->domain, task->facts);
   queue->running = g_object_ref (job);
   vs_domain_take_wish (queue->domain);
   vs_run_start (vs_run_new (queue->engine, queue->domain, workflow, job, task->facts), on_run_done, queue);

@@ -180,7 +180,7 @@ clean_directory (const char *directory)
       g_autofree char *path = NULL;
 
       if (!g_str_has_suffix (file, ".sock") && !g_str_equal (file, VS_GUEST_PIDFILE)
-          && !g_str_equal (file, VS_GUEST_RECORD))
+          && !g_str_equal (file, VS_GUEST_RECORD) && !g_str_equal (file, VS_GUEST_DEFINITION))
         continue;
       path = g_build_filename (directory, file, NULL);
       g_unlink (path);
@@ -523,11 +523,26 @@ vs_guest_end (VsGuest *guest, VsProcessEnd how, gint64 timeout, GCancellable *ca
  * vs_guest_cleanup:
  * @guest: a guest that has exited
  *
- * Removes its sockets, pidfile and record, and its directory when nothing else is in it. An emulated TPM that is still
- * there is told to end. Doesn't wait.
+ * Removes its sockets, pidfile, record and definition, and its directory when nothing else is in it. An emulated TPM
+ * that is still there is told to end. Doesn't wait.
  */
 void
 vs_guest_cleanup (VsGuest *guest)
 {
   clean_directory (guest->directory);
+}
+
+/**
+ * vs_guest_remove_directory:
+ * @runtime_directory: the service's runtime directory
+ * @uuid: the uuid of a domain of which no guest runs
+ *
+ * As vs_guest_cleanup(), when there is no guest to be asked.
+ */
+void
+vs_guest_remove_directory (const char *runtime_directory, const char *uuid)
+{
+  g_autofree char *directory = vs_guest_directory (runtime_directory, uuid);
+
+  clean_directory (directory);
 }

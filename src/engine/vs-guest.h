@@ -33,6 +33,7 @@ G_DECLARE_FINAL_TYPE (VsGuest, vs_guest, VS, GUEST, GObject)
 #define VS_GUEST_TPM_SOCKET "tpm.sock"
 #define VS_GUEST_PIDFILE "pid"
 #define VS_GUEST_RECORD "guest.json"
+#define VS_GUEST_DEFINITION "live.xml"
 
 /**
  * VsGuestSpec:
@@ -95,5 +96,7 @@ gboolean vs_guest_end (VsGuest *guest,
                        GCancellable *cancellable,
                        GError **error);
 void vs_guest_cleanup (VsGuest *guest);
+void vs_guest_remove_directory (const char *runtime_directory,
+                                const char *uuid);
 
 G_END_DECLS

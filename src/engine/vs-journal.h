@@ -30,6 +30,13 @@ typedef struct {
   JsonObject *facts;
 } VsJournal;
 
+/**
+ * VS_JOURNAL_TRANSIENT_DEFINITION:
+ *
+ * The fact that tells what a transient domain is, which has no definition in the store.
+ */
+#define VS_JOURNAL_TRANSIENT_DEFINITION "transient-definition"
+
 VsJournal *vs_journal_new (const char *uuid,
                            const char *workflow,
                            guint number,

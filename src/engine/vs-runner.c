@@ -34,6 +34,8 @@ run_step (VsRun *self, guint index, GError **error)
   const VsStep *step = &self->workflow->steps[index];
   g_autoptr (GError) local = NULL;
 
+  if (step->applies != NULL && !step->applies (self))
+    return TRUE;
   if (step->commit == VS_COMMIT_WHEN_BEGUN && !self->journal->committed)
     commit (self);
   self->journal->step = index;
@@ -72,7 +74,7 @@ undo_steps (VsRun *self, guint from, GError **error)
       g_autoptr (GError) local = NULL;
       const VsStep *step = &self->workflow->steps[i];
 
-      if (step->undo == NULL || step->undo (self, &local))
+      if (step->undo == NULL || (step->applies != NULL && !step->applies (self)) || step->undo (self, &local))
         continue;
       g_warning ("%s of %s: “%s” could not be undone, and will be tried again: %s", self->workflow->operation,
                  self->journal->uuid, step->phase, local->message);

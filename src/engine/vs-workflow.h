@@ -50,6 +50,7 @@ typedef enum {
  * @happened: (nullable): asked by recovery of the step that was under way: %TRUE when what the step does turns out to
  *   be done already
  * @commit: whether this is the point of no return
+ * @applies: (nullable): whether this run has the step at all, by its facts
  *
  * One step of a workflow.
  */
@@ -60,6 +61,7 @@ typedef struct {
   VsStepFunc undo;
   gboolean (*happened) (VsRun *run);
   VsCommit commit;
+  gboolean (*applies) (VsRun *run);
 } VsStep;
 
 /**

@@ -301,10 +301,14 @@ unrecord (VsRun *run, GError **error)
 }
 
 static gboolean
+is_to_halt (VsRun *run)
+{
+  return vs_run_get_flag (run, FACT_HALT) && vs_run_get_flag (run, FACT_ACTIVE);
+}
+
+static gboolean
 halt (VsRun *run, GError **error)
 {
-  if (!vs_run_get_flag (run, FACT_HALT))
-    return TRUE;
   return vs_steps_end_guest (run, VS_PROCESS_END_TERM, VMSNAP_STATE_REASON_SAVED, error);
 }
 
@@ -312,7 +316,7 @@ static const VsStep steps[] = {
   { "Checking disks", 1, look_first },
   { "Saving memory and disks", 95, save, unsave },
   { "Recording", 3, record, unrecord, NULL, VS_COMMIT_WHEN_DONE },
-  { "Powering off", 1, halt },
+  { "Powering off", 1, halt, NULL, NULL, VS_COMMIT_NOT, is_to_halt },
 };
 
 const VsWorkflow vs_workflow_snapshot_create = { "snapshot-create", "snapshot-create-internal", check, steps, G_N_ELEMENTS (steps) };

@@ -29,6 +29,12 @@ use_definition (VsRun *run, GError **error)
 }
 
 static gboolean
+has_guest (VsRun *run)
+{
+  return vs_run_get_flag (run, FACT_ACTIVE);
+}
+
+static gboolean
 power_off (VsRun *run, GError **error)
 {
   return vs_steps_end_guest (run, VS_PROCESS_END_TERM, VMSNAP_STATE_REASON_DESTROYED, error);
@@ -106,7 +112,7 @@ let_run (VsRun *run, GError **error)
 
 static const VsStep steps[] = {
   { "Checking the snapshot", 2, vs_revert_look_first },
-  { "Powering off", 5, power_off },
+  { "Powering off", 5, power_off, NULL, NULL, VS_COMMIT_NOT, has_guest },
   { "Protecting the present disks", 5, protect, tidy_up },
   { "Going back", 80, go_back, come_forth },
   { "Recording", 2, vs_revert_record, vs_revert_unrecord, NULL, VS_COMMIT_WHEN_DONE },

@@ -12,7 +12,6 @@
 #include "vs-operations.h"
 #include "vs-steps.h"
 
-#define LIVE_DEFINITION "live.xml"
 #define FACT_NVRAM_CREATED "nvram-created"
 
 static gboolean
@@ -94,7 +93,7 @@ attach (VsRun *run, gpointer data, GError **error)
 static gboolean
 write_live_definition (VsRun *run, const char *directory, GError **error)
 {
-  g_autofree char *path = g_build_filename (directory, LIVE_DEFINITION, NULL);
+  g_autofree char *path = g_build_filename (directory, VS_GUEST_DEFINITION, NULL);
   g_autofree char *xml = vs_domain_def_format (vs_run_get_def (run));
   g_autoptr (GError) local = NULL;
 
@@ -187,6 +186,7 @@ vs_start_kill (VsRun *run, GError **error)
   if (!vs_steps_end_guest (run, VS_PROCESS_END_KILL, VMSNAP_STATE_REASON_FAILED, error))
     return FALSE;
   vs_helpers_end (run);
+  vs_guest_remove_directory (vs_store_get_runtime_dir (vs_run_get_store (run)), vs_run_get_uuid (run));
   return TRUE;
 }
 
@@ -203,11 +203,26 @@ vs_start_announce (VsRun *run, GError **error)
   return vs_run_on_main (run, announce, NULL, error);
 }
 
+/* Standing still is what the user wanted. */
+static gboolean
+give_reason (VsRun *run, gpointer data, GError **error)
+{
+  VsDomain *domain = vs_run_get_domain (run);
+
+  if (vs_domain_get_state (domain) == VMSNAP_DOMAIN_STATE_PAUSED)
+    vs_domain_set_state (domain, VMSNAP_DOMAIN_STATE_PAUSED, VMSNAP_STATE_REASON_USER);
+  return TRUE;
+}
+
 static gboolean
 let_run (VsRun *run, GError **error)
 {
-  if (!vs_steps_settle_running (run, !vs_run_get_flag (run, FACT_WANT_PAUSED), VMSNAP_STATE_REASON_BOOTED, error))
+  gboolean paused = vs_run_get_flag (run, FACT_WANT_PAUSED);
+
+  if (!vs_steps_settle_running (run, !paused, VMSNAP_STATE_REASON_BOOTED, error))
     return FALSE;
+  if (paused)
+    vs_run_on_main (run, give_reason, NULL, NULL);
   return vs_start_announce (run, error);
 }
 
