@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The files of a disk, from the active one down to the base, as they are right now: walked by hand, one image at a
+ * The files of a disk, from the active one down to the base, as they are right now: walked by hand, one header at a
  * time, so that no format is guessed, no loop followed and no strange file opened. What can't be used is refused with
- * the command that helps. Makes immutable values; any thread but the main one, for it waits.
+ * the command that helps. Makes immutable values; any thread but the main one, for a file may be slow to open.
  */
 #include "vs-disk-chain.h"
 
 #include "vmsnap-error.h"
-#include "vs-image-tool.h"
+#include "vs-qcow2.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,8 +16,6 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
-
-static const char qcow2_magic[4] = { 'Q', 'F', 'I', (char)0xfb };
 
 static void
 disk_file_free (VsDiskFile *file)
@@ -151,21 +149,14 @@ check_access (const char *path, gboolean writable, const char *of_whom, struct s
 
 /* What the first bytes say. Not to choose a format by, for the guest may have written them: only to catch mistakes. */
 static gboolean
-check_header (const char *path, const char *format, GError **error)
+check_format (const char *path, const char *format, int fd, GError **error)
 {
-  char bytes[4] = { 0 };
-  int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  gboolean is_qcow2;
+  gboolean is_qcow2 = vs_qcow2_is (fd);
 
-  if (fd < 0)
-    {
-      set_access_error (error, path, FALSE, errno);
-      return FALSE;
-    }
-  is_qcow2 = pread (fd, bytes, sizeof bytes, 0) == sizeof bytes && memcmp (bytes, qcow2_magic, sizeof bytes) == 0;
-  close (fd);
-
-  if (g_str_equal (format, "qcow2") && !is_qcow2)
+  if (!g_str_equal (format, "raw") && !g_str_equal (format, "qcow2"))
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED, "%s is of the format %s; raw and qcow2 are supported",
+                 path, format);
+  else if (g_str_equal (format, "qcow2") && !is_qcow2)
     g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT,
                  "%s is said to be a qcow2 image, but has no qcow2 header. Is its format raw?", path);
   else if (g_str_equal (format, "raw") && is_qcow2)
@@ -176,44 +167,81 @@ check_header (const char *path, const char *format, GError **error)
   return FALSE;
 }
 
+/* A name as `nbd://…`, `json:{…}`: as QEMU tells them, by a colon before the first slash. */
 static gboolean
-check_format (const char *path, const char *format, GError **error)
+is_local (const char *name)
 {
-  if (g_str_equal (format, "raw") || g_str_equal (format, "qcow2"))
-    return check_header (path, format, error);
-  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED, "%s is of the format %s; raw and qcow2 are supported",
-               path, format);
-  return FALSE;
+  return name[strcspn (name, ":/")] != ':';
+}
+
+static void
+set_format_unknown (GError **error, const char *path, const char *backing)
+{
+  g_autofree char *quoted = g_shell_quote (path);
+  g_autofree char *quoted_backing = g_shell_quote (backing);
+
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT,
+               "%s doesn't say of which format its backing file %s is, and guessing is not safe. If it is qcow2, "
+               "this command records it: qemu-img rebase -u -f qcow2 -F qcow2 -b %s %s",
+               path, backing, quoted_backing, quoted);
 }
 
 /* What an image may ask for that we don't give. */
 static gboolean
-check_image (const char *path, const VsImageInfo *info, GError **error)
+check_header (const char *path, const VsQcow2Header *header, GError **error)
 {
-  if (info->corrupt)
-    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IO,
-                 "%s is marked as corrupt. Make a copy, then try: qemu-img check -f qcow2 -r all %s", path, path);
-  else if (info->encrypted)
-    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED, "%s is encrypted, which is not supported", path);
-  else if (info->data_file != NULL)
-    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED,
-                 "%s keeps its data in another file, %s, which is not supported", path, info->data_file);
-  else if (info->backing_file != NULL && !g_path_is_absolute (info->backing_file))
-    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED, "%s has a backing file that is not a local file: %s",
-                 path, info->backing_file);
-  else if (info->backing_file != NULL && info->backing_format == NULL)
-    {
-      g_autofree char *quoted = g_shell_quote (path);
-      g_autofree char *backing = g_shell_quote (info->backing_file);
+  g_autofree char *quoted = g_shell_quote (path);
 
-      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT,
-                   "%s doesn't say of which format its backing file %s is, and guessing is not safe. If it is qcow2, "
-                   "this command records it: qemu-img rebase -u -f qcow2 -F qcow2 -b %s %s",
-                   path, info->backing_file, backing, quoted);
-    }
+  if (header->is_corrupt)
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IO,
+                 "%s is marked as corrupt. Make a copy, then try: qemu-img check -f qcow2 -r all %s", path, quoted);
+  else if (header->is_encrypted)
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED, "%s is encrypted, which is not supported", path);
+  else if (header->has_data_file)
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED,
+                 "%s keeps its data in another file, which is not supported", path);
+  else if (header->backing_file != NULL && !is_local (header->backing_file))
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED, "%s has a backing file that is not a local file: %s",
+                 path, header->backing_file);
+  else if (header->backing_file != NULL && (header->backing_format == NULL || *header->backing_format == '\0'))
+    set_format_unknown (error, path, header->backing_file);
   else
     return TRUE;
   return FALSE;
+}
+
+/* A file's size, and what is below it. @path and @format are replaced by those of the backing file, or NULL. */
+static gboolean
+look_inside (VsDiskFile *file, int fd, char **path, char **format, GError **error)
+{
+  g_autoptr (VsQcow2Header) header = NULL;
+
+  g_clear_pointer (path, g_free);
+  g_clear_pointer (format, g_free);
+  if (!g_str_equal (file->format, "qcow2"))
+    {
+      /* Also of a block device, whose st_size is 0. */
+      file->virtual_size = (guint64)MAX (lseek (fd, 0, SEEK_END), 0);
+      return TRUE;
+    }
+  header = vs_qcow2_read_header (fd, error);
+  if (header == NULL)
+    {
+      g_prefix_error (error, "%s can't be used: ", file->path);
+      return FALSE;
+    }
+  if (!check_header (file->path, header, error))
+    return FALSE;
+  file->virtual_size = header->virtual_size;
+  if (header->backing_file != NULL)
+    {
+      g_autofree char *directory = g_path_get_dirname (file->path);
+
+      *path = g_path_is_absolute (header->backing_file) ? g_strdup (header->backing_file)
+                                                        : g_build_filename (directory, header->backing_file, NULL);
+      *format = g_strdup (header->backing_format);
+    }
+  return TRUE;
 }
 
 static gboolean
@@ -237,49 +265,55 @@ check_not_yet_there (VsDiskChain *chain, const VsDiskFile *file, GError **error)
   return FALSE;
 }
 
-/* Adds one file to the chain; @info tells what is below it. */
-static gboolean
-add_file (VsDiskChain *chain,
-          const char *tool,
-          const char *path,
-          const char *format,
-          gboolean writable,
-          VsImageInfo **info,
-          GCancellable *cancellable,
-          GError **error)
+/* Opens the next file of a chain, for looking. Returns -1 with an error set. */
+static int
+open_next (const VsDiskChain *chain, const char *path, gboolean writable, struct stat *st, GError **error)
 {
-  g_autoptr (VsDiskFile) file = g_new0 (VsDiskFile, 1);
   const VsDiskFile *above = chain->files->len > 0 ? g_ptr_array_index (chain->files, chain->files->len - 1) : NULL;
   g_autofree char *of_whom = above != NULL ? g_strdup_printf ("the backing file of %s", above->path)
                                            : g_strdup_printf ("the file of disk %s", chain->target);
+  int fd;
+
+  if (!check_access (path, writable, of_whom, st, error))
+    return -1;
+  /* O_NONBLOCK in case a pipe has taken its place meanwhile. */
+  fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (fd < 0)
+    set_access_error (error, path, FALSE, errno);
+  return fd;
+}
+
+/* Adds one file to the chain, and goes on to the one below. */
+static gboolean
+add_file (VsDiskChain *chain, char **path, char **format, gboolean writable, GError **error)
+{
+  g_autoptr (VsDiskFile) file = g_new0 (VsDiskFile, 1);
   struct stat st;
+  int fd = open_next (chain, *path, writable, &st, error);
+  gboolean is_good;
 
-  if (!check_access (path, writable, of_whom, &st, error))
+  if (fd < 0)
     return FALSE;
-  file->path = g_strdup (path);
-  file->format = g_strdup (format);
+  file->path = g_strdup (*path);
+  file->format = g_strdup (*format);
   file->is_block = S_ISBLK (st.st_mode);
+  file->actual_size = (guint64)st.st_blocks * 512;
   file->id = id_for_stat (&st);
-  if (!check_not_yet_there (chain, file, error) || !check_format (path, format, error))
-    return FALSE;
-
-  *info = vs_image_info (tool, path, format, cancellable, error);
-  if (*info == NULL || !check_image (path, *info, error))
-    return FALSE;
-  file->virtual_size = (*info)->virtual_size;
-  file->actual_size = (*info)->actual_size;
-  g_ptr_array_add (chain->files, g_steal_pointer (&file));
-  return TRUE;
+  is_good = check_not_yet_there (chain, file, error) && check_format (*path, *format, fd, error)
+            && look_inside (file, fd, path, format, error);
+  close (fd);
+  if (is_good)
+    g_ptr_array_add (chain->files, g_steal_pointer (&file));
+  return is_good;
 }
 
 /**
  * vs_disk_chain_probe:
- * @tool: path of qemu-img, from vs_image_tool_find()
  * @disk: a disk with a source
  * @cancellable: (nullable): to give up
  * @error: %VMSNAP_ERROR_NOT_FOUND, %VMSNAP_ERROR_IO when a file can't be opened (with the command that opens it),
  *   %VMSNAP_ERROR_INVALID_ARGUMENT for a wrong format, a directory, a circle or a backing file of unknown format,
- *   %VMSNAP_ERROR_NOT_SUPPORTED
+ *   %VMSNAP_ERROR_IMAGE_CORRUPT, %VMSNAP_ERROR_NOT_SUPPORTED
  *
  * Looks at the files of a disk: the active one as the definition has it, then each backing file as the one above
  * records it.
@@ -287,7 +321,7 @@ add_file (VsDiskChain *chain,
  * Returns: (transfer full): what was found
  */
 VsDiskChain *
-vs_disk_chain_probe (const char *tool, const VsDiskDef *disk, GCancellable *cancellable, GError **error)
+vs_disk_chain_probe (const VsDiskDef *disk, GCancellable *cancellable, GError **error)
 {
   g_autoptr (VsDiskChain) chain = g_new0 (VsDiskChain, 1);
   g_autofree char *path = g_strdup (disk->path);
@@ -301,15 +335,15 @@ vs_disk_chain_probe (const char *tool, const VsDiskDef *disk, GCancellable *canc
 
   while (path != NULL)
     {
-      g_autoptr (VsImageInfo) info = NULL;
-
-      if (!add_file (chain, tool, path, format, writable, &info, cancellable, error))
+      if (g_cancellable_is_cancelled (cancellable))
+        {
+          g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_CANCELLED, "Cancelled while looking at the files of disk %s",
+                       disk->target);
+          return NULL;
+        }
+      if (!add_file (chain, &path, &format, writable, error))
         return NULL;
       writable = FALSE;
-      g_free (path);
-      path = g_steal_pointer (&info->backing_file);
-      g_free (format);
-      format = g_steal_pointer (&info->backing_format);
     }
   return g_steal_pointer (&chain);
 }

@@ -47,8 +47,7 @@ typedef struct {
  */
 #define VS_DISK_CHAIN_MAX 1000
 
-VsDiskChain *vs_disk_chain_probe (const char *tool,
-                                  const VsDiskDef *disk,
+VsDiskChain *vs_disk_chain_probe (const VsDiskDef *disk,
                                   GCancellable *cancellable,
                                   GError **error);
 VsDiskChain *vs_disk_chain_ref (VsDiskChain *chain);

@@ -7,7 +7,6 @@
 
 #include "vmsnap-error.h"
 #include "vs-firmware.h"
-#include "vs-image-tool.h"
 
 #define DEFINITION "domain.xml"
 
@@ -34,7 +33,7 @@ define_free (Define *define)
 
 /* Looks at a definition's disks, as far as they can be looked at. Worker threads. */
 GPtrArray *
-vs_engine_probe_chains (const char *tool, VsDomainDef *def)
+vs_engine_probe_chains (VsDomainDef *def)
 {
   GPtrArray *chains = g_ptr_array_new_with_free_func ((GDestroyNotify) vs_disk_chain_unref);
 
@@ -44,7 +43,7 @@ vs_engine_probe_chains (const char *tool, VsDomainDef *def)
       VsDiskChain *chain = NULL;
 
       if (disk->path != NULL)
-        chain = vs_disk_chain_probe (tool, disk, NULL, NULL);
+        chain = vs_disk_chain_probe (disk, NULL, NULL);
       if (chain != NULL)
         g_ptr_array_add (chains, chain);
     }
@@ -58,7 +57,6 @@ complete (Define *define, GError **error)
   const char *emulator = define->def->emulator != NULL ? define->def->emulator : define->emulator;
   g_autoptr (VsHypervisor) hypervisor = vs_hypervisor_get (emulator, NULL, error);
   g_autofree char *machine = NULL;
-  g_autofree char *tool = NULL;
   g_autoptr (VsDomainDef) versioned = NULL;
   VsDomainDef *with_firmware;
 
@@ -76,10 +74,7 @@ complete (Define *define, GError **error)
   vs_domain_def_unref (define->def);
   define->def = with_firmware;
 
-  tool = vs_image_tool_find (vs_hypervisor_get_path (hypervisor), error);
-  if (tool == NULL)
-    return FALSE;
-  define->chains = vs_engine_probe_chains (tool, define->def);
+  define->chains = vs_engine_probe_chains (define->def);
   return TRUE;
 }
 

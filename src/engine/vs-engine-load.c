@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "vmsnap-error.h"
-#include "vs-image-tool.h"
 
 #define DEFINITION "domain.xml"
 #define SNAPSHOTS "snapshots"
@@ -118,7 +117,6 @@ static void
 find_guest (Load *load, const char *uuid, Found *found)
 {
   g_autoptr (GError) error = NULL;
-  g_autofree char *tool = NULL;
 
   found->live_def = read_live_definition (load->store, uuid);
   if (found->live_def == NULL && found->def != NULL)
@@ -134,9 +132,7 @@ find_guest (Load *load, const char *uuid, Found *found)
   if (found->guest == NULL || found->live_def == NULL)
     return;
   found->status = ask_status (found->guest);
-  tool = vs_image_tool_find (found->live_def->emulator != NULL ? found->live_def->emulator : load->emulator, NULL);
-  if (tool != NULL)
-    found->chains = vs_engine_probe_chains (tool, found->live_def);
+  found->chains = vs_engine_probe_chains (found->live_def);
 }
 
 /* What a transient domain was that is gone with its guest, while there is something of it to be undone. */

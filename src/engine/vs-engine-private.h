@@ -45,7 +45,6 @@ void vs_engine_load_snapshots (VsStore *store,
                                VsDomain *domain);
 
 /* For the threads that define and load: the disks of a definition as they are found, best effort */
-GPtrArray *vs_engine_probe_chains (const char *tool,
-                                   VsDomainDef *def);
+GPtrArray *vs_engine_probe_chains (VsDomainDef *def);
 
 G_END_DECLS

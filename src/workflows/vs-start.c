@@ -34,22 +34,21 @@ static GPtrArray *
 probe_disks (VsRun *run, GError **error)
 {
   g_autoptr (GPtrArray) chains = g_ptr_array_new_with_free_func ((GDestroyNotify) vs_disk_chain_unref);
-  g_autofree char *tool = vs_steps_image_tool (run, error);
   GPtrArray *disks = vs_run_get_def (run)->disks;
 
-  for (guint i = 0; tool != NULL && i < disks->len; i++)
+  for (guint i = 0; i < disks->len; i++)
     {
       const VsDiskDef *disk = g_ptr_array_index (disks, i);
       VsDiskChain *chain;
 
       if (disk->path == NULL)
         continue;
-      chain = vs_disk_chain_probe (tool, disk, vs_run_get_cancellable (run), error);
+      chain = vs_disk_chain_probe (disk, vs_run_get_cancellable (run), error);
       if (chain == NULL)
         return NULL;
       g_ptr_array_add (chains, chain);
     }
-  return tool != NULL ? g_steal_pointer (&chains) : NULL;
+  return g_steal_pointer (&chains);
 }
 
 /* Nothing is started before every file was seen to be there, readable, of the format it is said to be, and free. */

@@ -136,7 +136,7 @@ probe_chains (Fixture *f, VsDomainDef *def)
       g_autoptr (GError) error = NULL;
 
       if (disk->path != NULL)
-        g_hash_table_insert (chains, disk->target, vs_disk_chain_probe (f->tool, disk, NULL, &error));
+        g_hash_table_insert (chains, disk->target, vs_disk_chain_probe (disk, NULL, &error));
       g_assert_no_error (error);
     }
   return chains;

@@ -57,7 +57,7 @@ probe (Fixture *f, const char *file, const char *format, gboolean readonly, GErr
   g_autofree char *path = g_build_filename (f->dir, file, NULL);
   VsDiskDef disk = { .target = (char *)"vda", .path = path, .format = (char *)format, .readonly = readonly };
 
-  return vs_disk_chain_probe (f->tool, &disk, NULL, error);
+  return vs_disk_chain_probe (&disk, NULL, error);
 }
 
 static void
