@@ -31,6 +31,16 @@ find_emulator (void)
   return path != NULL ? path : g_build_filename ("/usr/bin", name, NULL);
 }
 
+/* A mere name is looked for as a shell would; it is shown, and started, by its path. */
+static void
+make_absolute (char **program)
+{
+  g_autofree char *given = *program;
+  char *found = g_find_program_in_path (given);
+
+  *program = found != NULL ? found : g_canonicalize_filename (given, NULL);
+}
+
 static void
 set_system_defaults (BusSettings *settings)
 {
@@ -54,8 +64,8 @@ parse (BusSettings *settings, int *argc, char ***argv, GError **error)
   const GOptionEntry entries[] = {
     { "system", 0, 0, G_OPTION_ARG_NONE, &system, "Serve the system bus (default)", NULL },
     { "session", 0, 0, G_OPTION_ARG_NONE, &settings->session, "Serve the session bus, for this user only", NULL },
-    { "state-directory", 0, 0, G_OPTION_ARG_FILENAME, &settings->state_directory, "Where domains and snapshots are kept",
-      "DIR" },
+    { "state-directory", 0, 0, G_OPTION_ARG_FILENAME, &settings->state_directory,
+      "Where domains and snapshots are kept", "DIR" },
     { "runtime-directory", 0, 0, G_OPTION_ARG_FILENAME, &settings->runtime_directory,
       "Where monitor sockets and facts of running guests are", "DIR" },
     { "log-directory", 0, 0, G_OPTION_ARG_FILENAME, &settings->log_directory, "Where the output of QEMU goes", "DIR" },
@@ -100,6 +110,8 @@ bus_settings_parse (BusSettings *settings, int *argc, char ***argv, GError **err
     set_system_defaults (settings);
   if (settings->emulator == NULL)
     settings->emulator = find_emulator ();
+  else
+    make_absolute (&settings->emulator);
   return TRUE;
 }
 

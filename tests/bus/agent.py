@@ -51,7 +51,8 @@ def on_agent_call(connection, sender, path, interface, method, parameters, invoc
         invocation.return_value(None)
         return
     action, message, icon, details, cookie, identities = parameters.unpack()
-    say(question=[action, message], cookie=cookie, uids=[identity[1]["uid"] for identity in identities if "uid" in identity[1]])
+    uids = [details["uid"] for kind, details in identities if kind == "unix-user"]
+    say(question=[action, message], cookie=cookie, uids=uids)
     if answer == "dismiss":
         dismiss(invocation)
     else:
@@ -128,7 +129,8 @@ class AskedCall:
 
     def _wait_for(self, *keys):
         """The first thing it said that has one of these keys."""
-        said = wait_until(lambda: next((said for said in self._said if set(said) & {*keys, "end"}), None), " or ".join(keys))
+        wanted = {*keys, "end"}
+        said = wait_until(lambda: next((said for said in self._said if wanted & set(said)), None), " or ".join(keys))
         if "end" in said:
             raise AssertionError("the caller ended")
         return said

@@ -103,8 +103,8 @@ class OneDomainGranted(WithDomains):
     rules = ONE_DOMAIN
 
     def test_rule_grants_one_domain_and_not_another(self):
-        self.assertEqual(self.call_as_nobody(self.granted, "Domain", "CreateSnapshot", "s", "two", location="internal")[0][:5],
-                         "/org/")
+        job = self.call_as_nobody(self.granted, "Domain", "CreateSnapshot", "s", "two", location="internal")[0]
+        self.assertIn(job, self.client.objects())
         self.assert_refused("NotAuthorized", self.refused, "Domain", "CreateSnapshot", "s", "two", location="internal",
                             says=["'refused'", ACTIONS + "snapshot.create"])
         self.assertNotIn(snapshot_path(self.refused, "two"), self.client.objects())
@@ -151,8 +151,8 @@ class Details(WithDomains):
 
     def test_rules_see_operation_uuid_and_snapshot(self):
         self.call_as_nobody(self.granted, "Domain", "CreateSnapshot", "s", "allowed", location="internal")
-        self.assert_refused("NotAuthorized", self.granted, "Domain", "CreateSnapshot", "s", "another", location="internal")
-        self.assert_refused("NotAuthorized", self.refused, "Domain", "CreateSnapshot", "s", "allowed", location="internal")
+        for path, name in ((self.granted, "another"), (self.refused, "allowed")):
+            self.assert_refused("NotAuthorized", path, "Domain", "CreateSnapshot", "s", name, location="internal")
 
     def test_rules_see_the_name_in_a_new_definition(self):
         path = self.call_as_nobody(MANAGER, "Manager", "DefineDomain", "s", plain_xml("mine"))[0]
@@ -181,7 +181,8 @@ class Defaults(WithDomains):
     rules = ROOT_ONLY
 
     def test_challenge_without_leave_to_ask_is_can_obtain(self):
-        self.assert_refused("NotAuthorizedCanObtain", self.refused, "Domain", "Start", says=["'refused'", "domain.control"])
+        self.assert_refused("NotAuthorizedCanObtain", self.refused, "Domain", "Start",
+                            says=["'refused'", "domain.control"])
 
     def test_challenge_that_nobody_can_answer_is_refused(self):
         self.assert_refused("NotAuthorizedCanObtain", self.refused, "Domain", "Start", interactive=True)
@@ -211,7 +212,8 @@ class Defaults(WithDomains):
         self.assertEqual(call.questions, [])
 
     def test_right_answer_lets_the_call_go_on(self):
-        path = self.client.call(MANAGER, "Manager", "DefineDomain", "s", plain_xml("answered", [Disk("/nonexistent/disk")]))
+        xml = plain_xml("answered", [Disk("/nonexistent/disk")])
+        path = self.client.call(MANAGER, "Manager", "DefineDomain", "s", xml)
         call = self.ask(path)
         call.wait_question()
         call.grant()
@@ -289,8 +291,8 @@ class OwnerOfTheName(TestCase):
             directory.mkdir()
             os.chown(directory, NOBODY, NOBODY)
         service.directory.chmod(0o755)
-        done = subprocess.run(service.command_line(), env=bus.environment, stderr=subprocess.PIPE, text=True, timeout=60,
-                              check=False, user=NOBODY, group=NOBODY, extra_groups=[])
+        done = subprocess.run(service.command_line(), env=bus.environment, stderr=subprocess.PIPE, text=True,
+                              timeout=60, check=False, user=NOBODY, group=NOBODY, extra_groups=[])
         self.assertEqual(done.returncode, 1)
         self.assertIn("org.vmsnap.VmSnap1", done.stderr)
 

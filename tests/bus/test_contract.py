@@ -39,7 +39,8 @@ class Contract(BusTestCase):
         self.addCleanup(os.close, image)
         arguments = {"h": (0,), "s": ("no such thing",), "": ()}[method.signature]
         parameters = GLib.Variant(f"({method.signature}a{{sv}})", (*arguments, options))
-        return self.client.call_raw(self.paths[method.interface], method.interface, method.name, parameters, fds=[image])
+        path = self.paths[method.interface]
+        return self.client.call_raw(path, method.interface, method.name, parameters, fds=[image])
 
     def assert_key_refused(self, method, key, value, words):
         with self.assertRaises(BusError, msg=f"{method.name} took {key}") as caught:
@@ -117,8 +118,8 @@ class Contract(BusTestCase):
             self.assertIn(path, shown)
 
     def test_busctl_call_drives_a_method(self):
-        said = self.busctl("call", INTERFACE[:-1], MANAGER, INTERFACE + "Manager", "GetDomainByName", "sa{sv}", "contract",
-                           "0")
+        said = self.busctl("call", INTERFACE[:-1], MANAGER, INTERFACE + "Manager", "GetDomainByName", "sa{sv}",
+                           "contract", "0")
         self.assertEqual(said.strip(), f'o "{self.domain}"')
 
     def test_busctl_call_passes_options(self):
@@ -146,7 +147,8 @@ class Contract(BusTestCase):
             self.assert_error(caught.exception, "NotSupported", "not supported by this version")
 
     def test_objects_of_unknown_paths_are_not_there(self):
-        for path in (ROOT + "/domains/00000000_0000_0000_0000_000000000000", ROOT + "/jobs/4711", self.domain + "/snapshots/x"):
+        for path in (ROOT + "/domains/00000000_0000_0000_0000_000000000000", ROOT + "/jobs/4711",
+                     self.domain + "/snapshots/x"):
             with self.assertRaises(BusError) as caught:
                 self.client.call(path, "Domain", "Start")
             self.assertTrue(caught.exception.name.startswith("org.freedesktop.DBus.Error.Unknown"), caught.exception)

@@ -31,7 +31,8 @@ class Domain(BusTestCase):
         self.assertEqual(first["CallerUid"], os.getuid())
         self.client.wait_job(job)
         properties = self.client.get_all(job, "Job")
-        self.assertEqual((properties["State"], properties["Progress"], properties["Error"]), ("completed", 1.0, ("", "")))
+        self.assertEqual((properties["State"], properties["Progress"], properties["Error"]),
+                         ("completed", 1.0, ("", "")))
         self.assertFalse(properties["Cancellable"])
         self.assertGreaterEqual(properties["EndTime"], properties["StartTime"])
         self.assertEqual(self.client.get(path, "Domain", "State"), "running")
@@ -132,7 +133,8 @@ class Domain(BusTestCase):
         self.client.wait_signal("InterfacesRemoved", lambda signal: signal.arguments[0] == path)
 
     def test_transient_domain_may_start_paused(self):
-        path, job = self.client.call(MANAGER, "Manager", "CreateDomain", "s", plain_xml("transient-paused"), paused=True)
+        xml = plain_xml("transient-paused")
+        path, job = self.client.call(MANAGER, "Manager", "CreateDomain", "s", xml, paused=True)
         self.addCleanup(self.forget, path)
         self.client.wait_job(job)
         self.assertEqual(self.client.get(path, "Domain", "State"), "paused")

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Emulators that are absent, end at once, talk nonsense or stay silent: an error in words, and a service that lives on."""
+"""Emulators that are absent, end at once, talk nonsense or stay silent: errors in words, and the service lives on."""
 
 import shlex
+import shutil
 
 from support import BusTestCase, plain_xml
 from vmsnaptest import MANAGER, BusError, JobFailed, PrivateBus, Service, TestCase, emulator, main
@@ -133,6 +134,11 @@ class BadEmulators(BusTestCase):
 
 
 class DefaultEmulator(TestCase):
+
+    def test_emulator_may_be_given_by_its_name(self):
+        service = self.enter(Service(self.enter(PrivateBus()), self.make_directory(), emulator="qemu-system-x86_64"))
+        client = self.enter(service.client())
+        self.assertEqual(client.get(MANAGER, "Manager", "HypervisorPath"), shutil.which("qemu-system-x86_64"))
 
     def test_service_starts_without_any_emulator(self):
         bus = self.enter(PrivateBus())

@@ -155,8 +155,8 @@ class Manager(BusTestCase):
             for i, name in enumerate(names):
                 connection = (self.client, other)[i % 2].connection
                 connection.call(BUS_NAME, MANAGER, BUS_NAME + ".Manager", "DefineDomain",
-                                GLib.Variant("(sa{sv})", (plain_xml(name), {})), None, Gio.DBusCallFlags.NONE, 60000, None,
-                                on_reply, name)
+                                GLib.Variant("(sa{sv})", (plain_xml(name), {})), None, Gio.DBusCallFlags.NONE, 60000,
+                                None, on_reply, name)
             wait_until(lambda: len(replies) == len(names), "all replies")
             for name, path in replies.items():
                 self.addCleanup(self.forget, path)
@@ -174,8 +174,8 @@ class Manager(BusTestCase):
         with self.service.client() as other:
             for client in (self.client, other):
                 client.connection.call(BUS_NAME, MANAGER, BUS_NAME + ".Manager", "DefineDomain",
-                                       GLib.Variant("(sa{sv})", (plain_xml("only-one"), {})), None, Gio.DBusCallFlags.NONE,
-                                       60000, None, on_reply)
+                                       GLib.Variant("(sa{sv})", (plain_xml("only-one"), {})), None,
+                                       Gio.DBusCallFlags.NONE, 60000, None, on_reply)
             wait_until(lambda: len(replies) == 2, "both replies")
         paths = [reply for reply in replies if isinstance(reply, str)]
         errors = [reply for reply in replies if isinstance(reply, BusError)]

@@ -104,7 +104,8 @@ class Snapshots(SnapshotCase):
         self.assertRegex(self.client.get(path, "Snapshot", "Name"), r"\d{4}")
 
     def test_descriptions_that_cannot_be_kept_are_refused(self):
-        for case, text in {"control": "a\x01b", "vertical-tab": "\x0b", "noncharacter": "\ufffe", "64-kib": "x" * 65537}.items():
+        cases = {"control": "a\x01b", "vertical-tab": "\x0b", "noncharacter": "\ufffe", "too-long": "x" * 65537}
+        for case, text in cases.items():
             with self.subTest(case):
                 self.refuse_create("InvalidArgument", "x", "'description'", location="internal", description=text)
         self.assertEqual(self.list(), [])
@@ -203,8 +204,8 @@ class Filters(SnapshotCase):
                             (self.domain + "/snapshots/nothing", "NotFound"),
                             (self.domain + "/snapshots/_2F", "NotFound")):
             with self.subTest(path):
-                self.assert_refused(error, self.domain, "Domain", "ListSnapshots", descendants_of=GLib.Variant("o", path),
-                                    says="descendants-of")
+                self.assert_refused(error, self.domain, "Domain", "ListSnapshots", says="descendants-of",
+                                    descendants_of=GLib.Variant("o", path))
 
 
 class Deletion(SnapshotCase):
@@ -365,7 +366,8 @@ class Options(SnapshotCase):
 class Accepted(SnapshotCase):
 
     def test_pause_atomic_and_false_flags_are_accepted(self):
-        self.create("one", pause=True, atomic=True, live=False, disk_only=False, no_metadata=False, queue=True, disks={})
+        self.create("one", pause=True, atomic=True, live=False, disk_only=False, no_metadata=False, queue=True,
+                    disks={})
         self.assertEqual(self.list(), ["one"])
 
 

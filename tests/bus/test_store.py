@@ -87,8 +87,8 @@ class Store(TestCase):
             for name in ("bad", "good"):
                 client.run(path, "Domain", "CreateSnapshot", "s", name, location="internal")
         self.service.kill()
-        record = next(file for file in self.files(uuid) if file.parent.name == "snapshots" and b">bad<" in file.read_bytes()
-                      and b"<parent>" not in file.read_bytes())
+        record = next(file for file in self.files(uuid) if file.parent.name == "snapshots"
+                      and b">bad<" in file.read_bytes() and b"<parent>" not in file.read_bytes())
         record.write_bytes(b"\0\xff garbage")
         self.service.start()
         with self.service.client() as client:
@@ -146,7 +146,8 @@ class CommandLine(unittest.TestCase):
         self.assertRegex(done.stdout, r"^vmsnapd \d+\.\d+\.\d+$")
 
     def test_wrong_arguments_are_refused(self):
-        for arguments, words in ((["--system", "--session"], "exclude"), (["--colour"], "--colour"), (["start"], "'start'")):
+        for arguments, words in ((["--system", "--session"], "exclude"), (["--colour"], "--colour"),
+                                 (["start"], "'start'")):
             done = self.run_with(*arguments)
             self.assertEqual(done.returncode, 2, arguments)
             self.assertIn(words, done.stderr)
