@@ -7,6 +7,8 @@ G_BEGIN_DECLS
 
 /* For vs-guest.c and vs-tpm.c: what lies in a guest's directory. */
 
+void vs_guest_clean_directory (const char *directory);
+
 int vs_guest_socket_listen (const char *directory,
                             const char *name,
                             GError **error);

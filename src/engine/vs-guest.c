@@ -9,12 +9,8 @@
 #include "vmsnap-error.h"
 #include "vs-guest-private.h"
 
-#include <errno.h>
 #include <glib-unix.h>
-#include <glib/gstdio.h>
 #include <signal.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define DEFAULT_TIMEOUT (30 * G_USEC_PER_SEC)
@@ -130,64 +126,6 @@ watch_end (VsGuest *self)
   g_source_attach (self->end_source, g_main_context_default ());
 }
 
-/**
- * vs_guest_directory:
- * @runtime_directory: the service's runtime directory
- * @uuid: a domain's uuid
- *
- * Returns: (transfer full): where the sockets and records of the domain's guest are, `<runtime>/guests/<uuid>`
- */
-char *
-vs_guest_directory (const char *runtime_directory, const char *uuid)
-{
-  g_autofree char *absolute = g_canonicalize_filename (runtime_directory, NULL);
-
-  return g_build_filename (absolute, "guests", uuid, NULL);
-}
-
-/**
- * vs_guest_prepare_directory:
- * @runtime_directory: the service's runtime directory
- * @uuid: a domain's uuid
- * @error: %VMSNAP_ERROR_IO, %VMSNAP_ERROR_NO_SPACE
- *
- * Makes the directory of vs_guest_directory(), for the service's user alone. vs_guest_spawn() does it itself; this is
- * for what has to be there before.
- *
- * Returns: (transfer full): the directory
- */
-char *
-vs_guest_prepare_directory (const char *runtime_directory, const char *uuid, GError **error)
-{
-  g_autofree char *directory = vs_guest_directory (runtime_directory, uuid);
-
-  if (g_mkdir_with_parents (directory, 0700) == 0)
-    return g_steal_pointer (&directory);
-  g_set_error (error, VMSNAP_ERROR, errno == ENOSPC ? VMSNAP_ERROR_NO_SPACE : VMSNAP_ERROR_IO, "Can't make %s: %s",
-               directory, g_strerror (errno));
-  return NULL;
-}
-
-static void
-clean_directory (const char *directory)
-{
-  g_autoptr (GDir) dir = g_dir_open (directory, 0, NULL);
-  const char *file;
-
-  vs_tpm_dismiss (directory);
-  while (dir != NULL && (file = g_dir_read_name (dir)) != NULL)
-    {
-      g_autofree char *path = NULL;
-
-      if (!g_str_has_suffix (file, ".sock") && !g_str_equal (file, VS_GUEST_PIDFILE)
-          && !g_str_equal (file, VS_GUEST_RECORD) && !g_str_equal (file, VS_GUEST_DEFINITION))
-        continue;
-      path = g_build_filename (directory, file, NULL);
-      g_unlink (path);
-    }
-  g_rmdir (directory);
-}
-
 /* The monitor's end as the end of the process, with its last words, when that is what it was. */
 static void
 explain_failure (VsGuest *self, const char *program, GError *failure, GError **error)
@@ -277,7 +215,7 @@ spawn_with_monitor (const VsGuestSpec *spec, const char *directory, int *monitor
     return process;
   if (*monitor >= 0)
     close (*monitor);
-  clean_directory (directory);
+  vs_guest_clean_directory (directory);
   return NULL;
 }
 
@@ -529,7 +467,7 @@ vs_guest_end (VsGuest *guest, VsProcessEnd how, gint64 timeout, GCancellable *ca
 void
 vs_guest_cleanup (VsGuest *guest)
 {
-  clean_directory (guest->directory);
+  vs_guest_clean_directory (guest->directory);
 }
 
 /**
@@ -544,5 +482,5 @@ vs_guest_remove_directory (const char *runtime_directory, const char *uuid)
 {
   g_autofree char *directory = vs_guest_directory (runtime_directory, uuid);
 
-  clean_directory (directory);
+  vs_guest_clean_directory (directory);
 }

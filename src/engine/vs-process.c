@@ -7,6 +7,7 @@
 #include "vs-process.h"
 
 #include "vmsnap-error.h"
+#include "vs-process-log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +22,6 @@
 #include <sys/pidfd.h>
 
 /* What of a log goes into an error's message. */
-#define LAST_WORDS_BYTES 2048
 #define LAST_WORDS_LINES 10
 
 /* After SIGKILL only the kernel can be slow: a dying guest's memory has to be given back. */
@@ -124,44 +124,6 @@ set_up_child (gpointer privileged)
     prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
-static char *
-quote_argv (const char *const *argv)
-{
-  GString *text = g_string_new (NULL);
-
-  for (gsize i = 0; argv[i] != NULL; i++)
-    {
-      g_autofree char *quoted = g_shell_quote (argv[i]);
-
-      g_string_append_printf (text, "%s%s", i > 0 ? " " : "", quoted);
-    }
-  return g_string_free (text, FALSE);
-}
-
-/* Opens the log and writes a life's first line. Returns -1 with an error set. */
-static int
-open_log (const char *path, const char *const *argv, gint64 *offset, GError **error)
-{
-  g_autoptr (GDateTime) now = g_date_time_new_now_utc ();
-  g_autofree char *date = g_date_time_format_iso8601 (now);
-  g_autofree char *command = quote_argv (argv);
-  g_autofree char *line = g_strdup_printf ("%s: starting %s\n", date, command);
-  int fd = open (path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
-
-  if (fd < 0 || write (fd, line, strlen (line)) < 0)
-    {
-      int errsv = errno;
-      g_autofree char *what = g_strdup_printf ("Can't write the log %s", path);
-
-      fail (error, errsv == ENOSPC ? VMSNAP_ERROR_NO_SPACE : VMSNAP_ERROR_IO, errsv, what);
-      if (fd >= 0)
-        close (fd);
-      return -1;
-    }
-  *offset = lseek (fd, 0, SEEK_END);
-  return fd;
-}
-
 /* Messages in one language, and nothing of the service manager's that is meant for us alone. */
 static GStrv
 child_environment (const char *const *additions)
@@ -237,7 +199,7 @@ vs_process_spawn (const VsProcessSpec *spec, GError **error)
   gboolean started;
   GPid pid;
 
-  if (spec->log_path != NULL && (log_fd = open_log (spec->log_path, spec->argv, &offset, error)) < 0)
+  if (spec->log_path != NULL && (log_fd = vs_process_log_open (spec->log_path, spec->argv, &offset, error)) < 0)
     return NULL;
   started = log_fd >= 0 ? run_child (spec, log_fd, log_fd, &pid, error)
                         : run_child (spec, spec->output_fd, spec->error_fd, &pid, error);
@@ -427,24 +389,6 @@ vs_process_describe_end (VsProcess *process)
   return g_strdup_printf ("was killed by signal %d (%s)", process->end.si_status, g_strsignal (process->end.si_status));
 }
 
-/* The end of a file, no more than LAST_WORDS_BYTES and nothing before @from. */
-static char *
-read_tail (const char *path, gint64 from)
-{
-  g_autofree char *buffer = g_malloc (LAST_WORDS_BYTES + 1);
-  int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
-  gint64 size = fd >= 0 ? lseek (fd, 0, SEEK_END) : -1;
-  ssize_t got = -1;
-
-  if (size > from)
-    got = pread (fd, buffer, LAST_WORDS_BYTES, MAX (from, size - LAST_WORDS_BYTES));
-  if (fd >= 0)
-    close (fd);
-  if (got <= 0)
-    return g_strdup ("");
-  return g_utf8_make_valid (buffer, got);
-}
-
 /**
  * vs_process_get_last_words:
  * @process: a process
@@ -455,7 +399,7 @@ read_tail (const char *path, gint64 from)
 char *
 vs_process_get_last_words (VsProcess *process)
 {
-  g_autofree char *tail = process->log_path ? read_tail (process->log_path, process->log_offset) : g_strdup ("");
+  g_autofree char *tail = process->log_path ? vs_process_log_read_tail (process->log_path, process->log_offset) : g_strdup ("");
   g_auto (GStrv) lines = g_strsplit (g_strstrip (tail), "\n", -1);
   guint n = g_strv_length (lines);
 
