@@ -360,7 +360,7 @@ settle_next (GTask *task, VsDomain *domain, GPtrArray *journals)
   g_signal_emit_by_name (self, "job-added", settling->job);
   vs_domain_set_job (domain, settling->job);
   vs_job_begin (settling->job);
-  vs_run_start (vs_run_new_for_journal (self, domain, workflow, settling->job, g_steal_pointer (&journal)), on_settled,
+  vs_run_start (vs_run_new_for_journal (self, domain, workflow, settling->job, g_steal_pointer (&journal), FALSE), on_settled,
                 settling);
 }
 
@@ -443,6 +443,14 @@ read_job_numbers (VsEngine *self)
     self->next_job = number;
 }
 
+/* A journal's number is its job's: no other job may have it. */
+static void
+skip_job_numbers (VsEngine *self, GPtrArray *journals)
+{
+  for (guint i = 0; i < journals->len; i++)
+    self->next_job = MAX (self->next_job, ((VsJournal *) g_ptr_array_index (journals, i))->number + 1);
+}
+
 static void
 on_found (GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -458,6 +466,8 @@ on_found (GObject *source, GAsyncResult *result, gpointer user_data)
     }
   g_set_object (&self->hypervisor, load->hypervisor);
   read_job_numbers (self);
+  for (guint i = 0; i < load->found->len; i++)
+    skip_job_numbers (self, ((Found *) g_ptr_array_index (load->found, i))->journals);
   load->settling = load->found->len + 1;
   for (guint i = 0; i < load->found->len; i++)
     {

@@ -127,33 +127,126 @@ keep_transient (VsDomain *domain, JsonObject *facts)
   json_object_set_string_member (facts, VS_JOURNAL_TRANSIENT_DEFINITION, xml);
 }
 
+/* Its turn has come: much may have changed since it was asked for. */
 static void
-start_next (Queue *queue)
+run_task (Queue *queue, Task *task)
 {
-  Task *task = g_queue_pop_head (&queue->waiting);
-  g_autoptr (VsJob) job = g_object_ref (task->job);
   const VsWorkflow *workflow = task->workflow;
+  g_autoptr (VsJob) job = g_object_ref (task->job);
   g_autoptr (GError) error = NULL;
+  VsRun *run;
 
-  vs_domain_set_job (queue->domain, job);
-  vs_job_begin (job);
-  /* Its turn has come: much may have changed since it was asked for. */
   if (workflow->check != NULL && !workflow->check (queue->engine, queue->domain, task->facts, &error))
     {
       task_free (task);
+      g_clear_object (&queue->running);
       end_job (queue, job, error);
       return;
     }
   if (workflow->choose != NULL)
     workflow = workflow->choose (queue->domain, task->facts);
   keep_transient (queue->domain, task->facts);
-  queue->running = g_object_ref (job);
   vs_domain_take_wish (queue->domain);
-  vs_run_start (vs_run_new (queue->engine, queue->domain, workflow, job, task->facts), on_run_done, queue);
+  run = vs_run_new (queue->engine, queue->domain, workflow, job, task->facts);
+  /* The facts are the run's thread's from here on: their references aren't counted atomically. */
   task_free (task);
+  vs_run_start (run, on_run_done, queue);
 }
 
-/* Cancelled while it waited. */
+static void settle_first (Task *task, GPtrArray *journals);
+
+typedef struct
+{
+  Task *task;
+  GPtrArray *journals;
+  VsJournal *journal; /* unowned: to see whether it is gone */
+} Leftover;
+
+static void
+on_leftover_settled (VsRun *run, const GError *error, gpointer user_data)
+{
+  g_autofree Leftover *leftover = user_data;
+  g_autoptr (GPtrArray) journals = leftover->journals;
+  Task *task = leftover->task;
+  Queue *queue = task->queue;
+  g_autoptr (VsJob) job = g_object_ref (task->job);
+  g_autoptr (GError) refusal = NULL;
+
+  if (!vs_journal_exists (leftover->journal, queue->engine->store))
+    {
+      settle_first (task, journals);
+      return;
+    }
+  g_set_error (&refusal, VMSNAP_ERROR, VMSNAP_ERROR_FAILED, "An earlier %s on this domain must be settled first: %s",
+               leftover->journal->workflow, error != NULL ? error->message : "it could not be");
+  task_free (task);
+  g_clear_object (&queue->running);
+  end_job (queue, job, refusal);
+}
+
+static void
+refuse_unknown (Task *task, VsJournal *journal)
+{
+  Queue *queue = task->queue;
+  g_autoptr (VsJob) job = g_object_ref (task->job);
+  g_autoptr (GError) error =
+    g_error_new (VMSNAP_ERROR, VMSNAP_ERROR_FAILED,
+                 "An earlier %s on this domain must be settled first, and this version of the service doesn't know it; "
+                 "use the version that began it",
+                 journal->workflow);
+
+  task_free (task);
+  g_clear_object (&queue->running);
+  end_job (queue, job, error);
+}
+
+/* What an earlier operation couldn't undo or finish comes first, before this one looks at the domain; or this one
+ * doesn't begin. */
+static void
+settle_first (Task *task, GPtrArray *journals)
+{
+  Queue *queue = task->queue;
+  g_autoptr (VsJournal) journal = NULL;
+  g_autoptr (VsJob) quiet = NULL;
+  const VsWorkflow *workflow;
+  Leftover *leftover;
+
+  if (journals->len == 0)
+    {
+      run_task (queue, task);
+      return;
+    }
+  journal = g_ptr_array_steal_index (journals, 0);
+  workflow = vs_engine_find_workflow (queue->engine, journal->workflow);
+  if (workflow == NULL)
+    {
+      refuse_unknown (task, journal);
+      return;
+    }
+  vs_job_report_phase (task->job, "Settling an earlier operation");
+  quiet = vs_job_new (journal->number, workflow->operation, journal->uuid, journal->caller_uid);
+  leftover = g_new0 (Leftover, 1);
+  leftover->task = task;
+  leftover->journals = g_ptr_array_ref (journals);
+  leftover->journal = journal;
+  vs_run_start (vs_run_new_for_journal (queue->engine, queue->domain, workflow, quiet, g_steal_pointer (&journal), TRUE),
+                on_leftover_settled, leftover);
+}
+
+static void
+start_next (Queue *queue)
+{
+  Task *task = g_queue_pop_head (&queue->waiting);
+  g_autoptr (GPtrArray) journals = vs_journal_load (queue->engine->store, vs_domain_get_uuid (queue->domain));
+
+  g_source_destroy (task->cancelled);
+  queue->running = g_object_ref (task->job);
+  vs_domain_set_job (queue->domain, task->job);
+  vs_job_begin (task->job);
+  settle_first (task, journals);
+}
+
+/* Cancelled while it waited. When its turn has come that is its run's business. */
 static gboolean
 on_cancelled (GCancellable *cancellable, gpointer user_data)
 {

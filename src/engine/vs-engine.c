@@ -270,13 +270,19 @@ take_job_number (VsEngine *self)
   return self->next_job++;
 }
 
+static gboolean
+is_known (VsEngine *self, VsJob *job)
+{
+  return vs_engine_find_job (self, vs_job_get_number (job)) == job;
+}
+
 /* @number: 0 for the next free one. */
 VsJob *
 vs_engine_add_job (VsEngine *self, const char *operation, const char *uuid, guint caller_uid, guint number)
 {
   VsJob *job;
 
-  if (number == 0 || g_hash_table_contains (self->jobs, GUINT_TO_POINTER (number)))
+  while (number == 0 || g_hash_table_contains (self->jobs, GUINT_TO_POINTER (number)))
     number = take_job_number (self);
   job = vs_job_new (number, operation, uuid, caller_uid);
   g_hash_table_insert (self->jobs, GUINT_TO_POINTER (number), job);
@@ -302,7 +308,7 @@ remove_job (VsEngine *self, VsJob *job)
 {
   g_autoptr (VsJob) keep = g_object_ref (job);
 
-  if (g_hash_table_remove (self->jobs, GUINT_TO_POINTER (vs_job_get_number (job))))
+  if (is_known (self, job) && g_hash_table_remove (self->jobs, GUINT_TO_POINTER (vs_job_get_number (job))))
     g_signal_emit (self, signals[JOB_REMOVED], 0, job);
 }
 

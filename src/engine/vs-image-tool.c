@@ -22,6 +22,9 @@
 /* A snapshot copies tables as large as the disk is, and may wait for a slow one. */
 #define CHANGE_TIMEOUT (600 * G_USEC_PER_SEC)
 
+/* Tags of the service's own begin so. */
+#define OWN_PREFIX "vmsnap-"
+
 /* What a number for a name becomes, see vs_image_tag_for_name(). */
 #define TAG_PREFIX "snapshot-"
 
@@ -418,5 +421,5 @@ vs_image_tag_for_name (const char *name)
   /* `snapshot-2` has to make room for the tag of `2`, and so on. */
   while (g_str_has_prefix (rest, TAG_PREFIX))
     rest += strlen (TAG_PREFIX);
-  return is_number (rest) ? g_strconcat (TAG_PREFIX, name, NULL) : g_strdup (name);
+  return is_number (rest) || g_str_has_prefix (rest, OWN_PREFIX) ? g_strconcat (TAG_PREFIX, name, NULL) : g_strdup (name);
 }

@@ -9,6 +9,7 @@
 
 #define FOLDER "journal"
 #define SUFFIX ".json"
+#define COMMITTED ".committed" SUFFIX
 #define VERSION 1
 
 /**
@@ -46,7 +47,14 @@ vs_journal_free (VsJournal *self)
 static char *
 file_name (VsJournal *self)
 {
-  return g_strdup_printf ("%u" SUFFIX, self->number);
+  return g_strdup_printf ("%u%s", self->number, self->committed ? COMMITTED : SUFFIX);
+}
+
+/* The file's name says whether it is committed, for a name can be changed when there is no room to write anything. */
+static gboolean
+is_committed_name (const char *name)
+{
+  return g_str_has_suffix (name, COMMITTED);
 }
 
 static char *
@@ -68,8 +76,8 @@ format (VsJournal *self)
   json_builder_add_int_value (builder, self->caller_uid);
   json_builder_set_member_name (builder, "step");
   json_builder_add_int_value (builder, self->step);
-  json_builder_set_member_name (builder, "committed");
-  json_builder_add_boolean_value (builder, self->committed);
+  json_builder_set_member_name (builder, "undoing");
+  json_builder_add_boolean_value (builder, self->undoing);
   json_builder_set_member_name (builder, "facts");
   json_builder_add_value (builder, facts);
   json_builder_end_object (builder);
@@ -94,6 +102,36 @@ vs_journal_write (VsJournal *self, VsStore *store, GError **error)
   g_autofree char *text = format (self);
 
   return vs_store_write (store, self->uuid, FOLDER, name, text, -1, error);
+}
+
+/**
+ * vs_journal_commit:
+ * @self: a journal that is written
+ * @store: where it is
+ * @error: where to put %VMSNAP_ERROR_IO
+ *
+ * The step that has begun is done, and was the point of no return. Durable, and needs no room on the disk. Facts that
+ * changed since it was written aren't kept.
+ *
+ * Returns: whether it is committed
+ */
+gboolean
+vs_journal_commit (VsJournal *self, VsStore *store, GError **error)
+{
+  g_autofree char *old_name = file_name (self);
+  g_autofree char *new_name = g_strdup_printf ("%u" COMMITTED, self->number);
+  g_autoptr (GError) local = NULL;
+
+  /* A journal that says less than what is true must not be left: better none. */
+  if (!vs_store_rename (store, self->uuid, FOLDER, old_name, new_name, &local))
+    {
+      if (!vs_store_remove (store, self->uuid, FOLDER, old_name, error))
+        return FALSE;
+      g_warning ("Job %u goes on without a journal: %s", self->number, local->message);
+    }
+  self->committed = TRUE;
+  self->step++;
+  return TRUE;
 }
 
 /**
@@ -146,7 +184,7 @@ is_journal (JsonObject *object)
   return has (object, "version", G_TYPE_INT64) && json_object_get_int_member (object, "version") == VERSION
          && has (object, "workflow", G_TYPE_STRING) && has (object, "job", G_TYPE_INT64)
          && has (object, "caller-uid", G_TYPE_INT64) && has (object, "step", G_TYPE_INT64)
-         && has (object, "committed", G_TYPE_BOOLEAN) && has (object, "facts", JSON_TYPE_OBJECT)
+         && has (object, "undoing", G_TYPE_BOOLEAN) && has (object, "facts", JSON_TYPE_OBJECT)
          && json_object_get_int_member (object, "job") >= 0
          && json_object_get_int_member (object, "job") <= G_MAXUINT
          && json_object_get_int_member (object, "step") >= 0;
@@ -180,7 +218,7 @@ vs_journal_parse (const char *uuid, const char *text, GError **error)
                          json_object_get_int_member (object, "caller-uid"),
                          json_object_get_object_member (object, "facts"));
   self->step = MIN (json_object_get_int_member (object, "step"), G_MAXINT);
-  self->committed = json_object_get_boolean_member (object, "committed");
+  self->undoing = json_object_get_boolean_member (object, "undoing");
   return self;
 }
 
@@ -214,6 +252,11 @@ vs_journal_load (VsStore *store, const char *uuid)
       g_autofree char *text = vs_store_read (store, uuid, FOLDER, names[i], &error);
       VsJournal *journal = text != NULL ? vs_journal_parse (uuid, text, &error) : NULL;
 
+      if (journal != NULL && is_committed_name (names[i]))
+        {
+          journal->committed = TRUE;
+          journal->step++;
+        }
       if (journal != NULL)
         g_ptr_array_add (journals, journal);
       else

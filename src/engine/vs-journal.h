@@ -15,6 +15,7 @@ G_BEGIN_DECLS
  * @caller_uid: who asked
  * @step: index of the step that has begun, and may be done in part
  * @committed: whether it is past the point of no return
+ * @undoing: whether it is on its way back: @step and what comes before it are still to be undone
  * @facts: what the steps know
  *
  * The record of one operation under way: one small file, written before each step begins and removed when the
@@ -27,6 +28,7 @@ typedef struct {
   guint caller_uid;
   guint step;
   gboolean committed;
+  gboolean undoing;
   JsonObject *facts;
 } VsJournal;
 
@@ -48,6 +50,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (VsJournal, vs_journal_free)
 gboolean vs_journal_write (VsJournal *self,
                            VsStore *store,
                            GError **error);
+gboolean vs_journal_commit (VsJournal *self,
+                            VsStore *store,
+                            GError **error);
 gboolean vs_journal_remove (VsJournal *self,
                             VsStore *store,
                             GError **error);

@@ -22,6 +22,7 @@ struct _VsRun
   VsGuest *guest;
   VsDomainDef *def;
   gboolean recovery;
+  gboolean late;
   gboolean undoing;
   double weight_done;
   double weight_total;

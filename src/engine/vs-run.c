@@ -70,6 +70,7 @@ vs_run_new (VsEngine *engine, VsDomain *domain, const VsWorkflow *workflow, VsJo
  * @workflow: the workflow that the journal names
  * @job: how the world sees it
  * @journal: (transfer full): what was left behind
+ * @late: whether others had the domain in their hands since
  *
  * Main thread.
  *
@@ -80,12 +81,14 @@ vs_run_new_for_journal (VsEngine *engine,
                         VsDomain *domain,
                         const VsWorkflow *workflow,
                         VsJob *job,
-                        VsJournal *journal)
+                        VsJournal *journal,
+                        gboolean late)
 {
   VsRun *self = run_alloc (engine, domain, workflow, job);
 
   self->journal = journal;
   self->recovery = TRUE;
+  self->late = late;
   return self;
 }
 
@@ -209,6 +212,19 @@ gboolean
 vs_run_is_recovery (VsRun *self)
 {
   return self->recovery;
+}
+
+/**
+ * vs_run_is_late:
+ * @self: a run
+ *
+ * Returns: whether this settles an operation of which its end was told: the guest may have been paused or resumed by
+ *   its user since
+ */
+gboolean
+vs_run_is_late (VsRun *self)
+{
+  return self->late;
 }
 
 /**

@@ -19,10 +19,10 @@ VsRun *vs_run_new_for_journal (VsEngine *engine,
                                VsDomain *domain,
                                const VsWorkflow *workflow,
                                VsJob *job,
-                               VsJournal *journal);
+                               VsJournal *journal,
+                               gboolean late);
 void vs_run_start (VsRun *self,
                    VsRunDone done,
                    gpointer user_data);
-gboolean vs_run_is_forward (VsRun *self);
 
 G_END_DECLS

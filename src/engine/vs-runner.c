@@ -21,69 +21,78 @@ forbid_cancel (VsRun *self, gpointer data, GError **error)
   return TRUE;
 }
 
-static void
-commit (VsRun *self)
+/* From here on the operation is only ever rolled forward. For a step that commits as it begins, the journal says so
+ * before; for one that commits when it is done, the journal's name is changed, which works on a full disk, too. */
+static gboolean
+commit (VsRun *self, GError **error)
 {
-  self->journal->committed = TRUE;
-  vs_run_on_main (self, forbid_cancel, NULL, NULL);
+  if (!self->recovery)
+    vs_run_on_main (self, forbid_cancel, NULL, NULL);
+  return vs_journal_commit (self->journal, self->store, error);
+}
+
+/* Before the point of no return, a step that a next life couldn't undo doesn't begin. After it, all steps up to the end
+ * will be run again by a next life, so the journal needn't follow. */
+static gboolean
+begin_step (VsRun *self, guint index, GError **error)
+{
+  const VsStep *step = &self->workflow->steps[index];
+
+  gboolean commits = step->commit == VS_COMMIT_WHEN_BEGUN;
+
+  if (self->journal->committed)
+    return TRUE;
+  /* A step that commits as it begins is to be run again: what is done then is the step before it. */
+  g_return_val_if_fail (index > 0 || !commits, FALSE);
+  self->journal->step = commits ? index - 1 : index;
+  return vs_journal_write (self->journal, self->store, error) && (!commits || commit (self, error));
 }
 
 static gboolean
 run_step (VsRun *self, guint index, GError **error)
 {
   const VsStep *step = &self->workflow->steps[index];
-  g_autoptr (GError) local = NULL;
 
   if (step->applies != NULL && !step->applies (self))
     return TRUE;
-  if (step->commit == VS_COMMIT_WHEN_BEGUN && !self->journal->committed)
-    commit (self);
-  self->journal->step = index;
-  if (!vs_journal_write (self->journal, self->store, &local))
-    {
-      /* Before the point of no return, what can't be undone by a next life must not begin. After it, what is left to
-       * do is worth doing without a journal, too. */
-      if (!self->journal->committed || step->commit == VS_COMMIT_WHEN_BEGUN)
-        {
-          self->journal->committed = FALSE;
-          g_propagate_error (error, g_steal_pointer (&local));
-          return FALSE;
-        }
-      g_warning ("%s goes on without a journal: %s", self->workflow->operation, local->message);
-    }
+  if (!begin_step (self, index, error))
+    return FALSE;
   vs_job_report_phase (self->job, step->phase);
   if (!step->run (self, error))
     return FALSE;
-  if (step->commit == VS_COMMIT_WHEN_DONE)
-    commit (self);
+  if (step->commit == VS_COMMIT_WHEN_DONE && !self->journal->committed && !commit (self, error))
+    return FALSE;
   self->weight_done += step->weight;
   vs_job_report_progress (self->job, self->weight_done / self->weight_total);
   return TRUE;
 }
 
-/* One failing undo doesn't keep the others from their work. */
+/* In reverse, and not past one that fails: what an earlier step protected may be all that is left. The journal follows,
+ * so that nothing is undone twice. */
 static gboolean
 undo_steps (VsRun *self, guint from, GError **error)
 {
-  gboolean ok = TRUE;
-
   self->undoing = TRUE;
+  self->journal->undoing = TRUE;
   vs_job_report_phase (self->job, "Undoing");
   for (guint i = from + 1; i-- > 0;)
     {
-      g_autoptr (GError) local = NULL;
       const VsStep *step = &self->workflow->steps[i];
 
-      if (step->undo == NULL || (step->applies != NULL && !step->applies (self)) || step->undo (self, &local))
+      if (step->undo == NULL || (step->applies != NULL && !step->applies (self)))
         continue;
-      g_warning ("%s of %s: “%s” could not be undone, and will be tried again: %s", self->workflow->operation,
-                 self->journal->uuid, step->phase, local->message);
-      if (ok)
-        g_propagate_error (error, g_steal_pointer (&local));
-      ok = FALSE;
+      self->journal->step = i;
+      if (i != from && !vs_journal_write (self->journal, self->store, NULL))
+        g_warning ("The journal of job %u can't follow its undoing", self->journal->number);
+      if (!step->undo (self, error))
+        {
+          g_prefix_error (error, "“%s”: ", step->phase);
+          self->undoing = FALSE;
+          return FALSE;
+        }
     }
   self->undoing = FALSE;
-  return ok;
+  return TRUE;
 }
 
 static void
@@ -95,28 +104,31 @@ close_journal (VsRun *self)
     g_warning ("%s", error->message);
 }
 
-/* @failed is the step that went wrong, or NULL with G_MAXUINT when none had begun. */
+/* @failed is the step that went wrong. */
 static void
 give_up (VsRun *self, guint failed)
 {
   g_autoptr (GError) undo_error = NULL;
+  g_autofree char *why = NULL;
+  int code;
 
   if (self->journal->committed)
     {
-      g_prefix_error (&self->error, "%s is past its point of no return, and will be finished later: ",
+      g_prefix_error (&self->error, "%s is past its point of no return, and will be finished before the next operation: ",
                       self->workflow->operation);
       return;
     }
-  if (!undo_steps (self, failed, &undo_error))
+  if (undo_steps (self, failed, &undo_error))
     {
-      g_autofree char *why = g_strdup (self->error->message);
-      int code = self->error->domain == VMSNAP_ERROR ? self->error->code : VMSNAP_ERROR_FAILED;
-
-      g_clear_error (&self->error);
-      self->error = g_error_new (VMSNAP_ERROR, code, "%s; and it could not be undone yet: %s", why, undo_error->message);
+      close_journal (self);
       return;
     }
-  close_journal (self);
+  g_warning ("%s of %s could not be undone, and will be before the next operation: %s", self->workflow->operation,
+             self->journal->uuid, undo_error->message);
+  why = g_strdup (self->error->message);
+  code = self->error->domain == VMSNAP_ERROR ? self->error->code : VMSNAP_ERROR_FAILED;
+  g_clear_error (&self->error);
+  self->error = g_error_new (VMSNAP_ERROR, code, "%s; and it could not be undone yet: %s", why, undo_error->message);
 }
 
 static void
@@ -142,62 +154,28 @@ run_forward (VsRun *self, guint from)
   close_journal (self);
 }
 
-/* Forward past the point of no return, else back. */
+/* What was left behind: forward past the point of no return, else back. */
 static void
 settle (VsRun *self)
 {
   guint step = MIN (self->journal->step, self->workflow->n_steps - 1);
   const VsStep *under_way = &self->workflow->steps[step];
 
-  if (!self->journal->committed && under_way->commit == VS_COMMIT_WHEN_DONE && under_way->happened != NULL
-      && under_way->happened (self))
+  if (!self->journal->committed && !self->journal->undoing && under_way->commit == VS_COMMIT_WHEN_DONE
+      && under_way->happened != NULL && under_way->happened (self))
     {
-      self->journal->committed = TRUE;
-      step++;
+      self->journal->step = step;
+      if (!commit (self, &self->error))
+        return;
     }
   if (self->journal->committed)
     {
-      run_forward (self, step);
+      run_forward (self, self->journal->step);
       return;
     }
   g_set_error (&self->error, VMSNAP_ERROR, VMSNAP_ERROR_FAILED,
                "The service ended in the middle of %s; everything is as it was before", self->workflow->operation);
   give_up (self, step);
-}
-
-/* What an earlier operation on this domain couldn't undo or finish comes first, or this one doesn't begin. */
-static gboolean
-settle_leftovers (VsRun *self, GError **error)
-{
-  g_autoptr (GPtrArray) journals = vs_journal_load (self->store, self->journal->uuid);
-
-  for (guint i = 0; i < journals->len; i++)
-    {
-      VsJournal *own = self->journal;
-      const VsWorkflow *workflow = self->workflow;
-      gboolean ok;
-
-      self->journal = g_ptr_array_index (journals, i);
-      self->workflow = vs_engine_find_workflow (self->engine, self->journal->workflow);
-      ok = self->workflow != NULL;
-      if (ok)
-        {
-          self->recovery = TRUE;
-          settle (self);
-          self->recovery = FALSE;
-          ok = !vs_journal_exists (self->journal, self->store);
-        }
-      if (!ok)
-        g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_FAILED, "An earlier %s on this domain must be settled first: %s",
-                     self->journal->workflow,
-                     self->error != NULL ? self->error->message : "this version doesn't know the operation");
-      g_clear_error (&self->error);
-      self->journal = own;
-      self->workflow = workflow;
-      if (!ok)
-        return FALSE;
-    }
-  return TRUE;
 }
 
 static gboolean
@@ -214,14 +192,11 @@ static gpointer
 thread_main (gpointer user_data)
 {
   VsRun *self = user_data;
-  GError *leftover = NULL;
 
   if (self->recovery)
     settle (self);
-  else if (settle_leftovers (self, &leftover))
-    run_forward (self, 0);
   else
-    self->error = leftover;
+    run_forward (self, 0);
   vs_run_invoke_on_main (on_done, self);
   return NULL;
 }
@@ -240,16 +215,4 @@ vs_run_start (VsRun *self, VsRunDone done, gpointer user_data)
   self->done = done;
   self->done_data = user_data;
   g_thread_unref (g_thread_new ("vs-run", thread_main, self));
-}
-
-/**
- * vs_run_is_forward:
- * @self: a run that has ended
- *
- * Returns: whether it got past the point of no return: after a recovery, whether it was finished rather than undone
- */
-gboolean
-vs_run_is_forward (VsRun *self)
-{
-  return self->journal->committed;
 }

@@ -373,6 +373,42 @@ vs_store_remove (VsStore *self, const char *uuid, const char *folder, const char
 }
 
 /**
+ * vs_store_rename:
+ * @self: the store
+ * @uuid: a domain's uuid
+ * @folder: (nullable): a folder in the domain's directory
+ * @file: a file's name
+ * @new_file: its new name
+ * @error: where to put %VMSNAP_ERROR_IO
+ *
+ * Gives a file another name, durably. Works on a full disk.
+ *
+ * Returns: whether it has the new name
+ */
+gboolean
+vs_store_rename (VsStore *self,
+                 const char *uuid,
+                 const char *folder,
+                 const char *file,
+                 const char *new_file,
+                 GError **error)
+{
+  g_autofree char *dir = vs_store_get_path (self, uuid, folder, NULL);
+  g_autofree char *from = g_build_filename (dir, file, NULL);
+  g_autofree char *to = g_build_filename (dir, new_file, NULL);
+  int err;
+
+  if (g_rename (from, to) == 0)
+    {
+      sync_dir (dir);
+      return TRUE;
+    }
+  err = errno;
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IO, "Can't rename %s to %s: %s", from, to, g_strerror (err));
+  return FALSE;
+}
+
+/**
  * vs_store_set_aside:
  * @self: the store
  * @uuid: a domain's uuid

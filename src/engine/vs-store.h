@@ -58,6 +58,12 @@ gboolean vs_store_remove (VsStore *self,
                           const char *folder,
                           const char *file,
                           GError **error);
+gboolean vs_store_rename (VsStore *self,
+                          const char *uuid,
+                          const char *folder,
+                          const char *file,
+                          const char *new_file,
+                          GError **error);
 void vs_store_set_aside (VsStore *self,
                          const char *uuid,
                          const char *folder,

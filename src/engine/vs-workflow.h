@@ -105,6 +105,7 @@ const char *vs_run_get_uuid (VsRun *self);
 guint vs_run_get_number (VsRun *self);
 GCancellable *vs_run_get_cancellable (VsRun *self);
 gboolean vs_run_is_recovery (VsRun *self);
+gboolean vs_run_is_late (VsRun *self);
 
 /* The step's thread */
 VsGuest *vs_run_get_guest (VsRun *self);

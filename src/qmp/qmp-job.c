@@ -255,9 +255,7 @@ finish (Wait *wait, GError **error)
     return FALSE;
   if (status == QMP_JOB_ABSENT)
     return absent (wait->job_id, error);
-  if (status == QMP_JOB_SUCCEEDED && wait->keep)
-    return TRUE;
-  if (!qmp_job_dismiss (wait->client, wait->job_id, error))
+  if (!wait->keep && !qmp_job_dismiss (wait->client, wait->job_id, error))
     return FALSE;
   if (status == QMP_JOB_SUCCEEDED)
     return TRUE;
@@ -346,7 +344,7 @@ qmp_job_run (QmpClient *client,
  * @cancellable: (nullable): cancels the job
  * @error: return location for a #GError
  *
- * As qmp_job_run(), but a job that succeeded isn't dismissed: as long as the caller hasn't written down that it has, it
+ * As qmp_job_run(), but a job that concluded isn't dismissed: as long as the caller hasn't written down how it ended, it
  * can be asked for with qmp_job_query().
  *
  * Returns: whether the job succeeded, as qmp_job_run()
@@ -404,7 +402,7 @@ qmp_job_wait (QmpClient *client,
  * @job_id: the id of a job that was made earlier
  * @error: return location for a #GError
  *
- * As qmp_job_wait(), but a job that succeeded isn't dismissed: for a recovery that may itself be cut short.
+ * As qmp_job_wait(), but a job that concluded isn't dismissed: for a recovery that may itself be cut short.
  *
  * Returns: whether the job succeeded, as qmp_job_wait()
  */

@@ -59,7 +59,7 @@ gboolean qmp_job_run (QmpClient *client,
                       gpointer user_data,
                       GCancellable *cancellable,
                       GError **error);
-/* The same, but a job that succeeded stays until the caller dismisses it. */
+/* The same, but a job that concluded stays until the caller dismisses it. */
 gboolean qmp_job_run_and_keep (QmpClient *client,
                                const char *command,
                                JsonObject *arguments,

@@ -220,11 +220,11 @@ unsave (VsRun *run, GError **error)
   g_autofree char *job_id = vs_steps_job_id (run, VS_TAGS_JOB_SAVE);
   const char *nvram = vs_run_get_string (run, FACT_NVRAM);
 
-  if (!vs_steps_wait_for_job (run, job_id, error) || !vs_tags_delete (run, vs_run_get_string (run, FACT_TAG), error))
+  /* The guest doesn't wait for the tidying. */
+  if (!vs_steps_wait_for_job (run, job_id, error) || !vs_steps_restore_running (run, error))
     return FALSE;
-  if (nvram != NULL && !vs_nvram_forget (run, nvram, error))
-    return FALSE;
-  return vs_steps_restore_running (run, error);
+  return vs_tags_delete (run, vs_run_get_string (run, FACT_TAG), error)
+         && (nvram == NULL || vs_nvram_forget (run, nvram, error));
 }
 
 static void
@@ -289,15 +289,26 @@ record (VsRun *run, GError **error)
 {
   g_autoptr (VsSnapshotDef) def = describe (run);
 
-  return vs_record_write (run, def, error) && vs_record_set_current (run, def->name, error)
+  return vs_record_write (run, def, error);
+}
+
+static gboolean
+is_recorded (VsRun *run)
+{
+  return vs_record_exists (run, vs_run_get_string (run, VS_FACT_SNAPSHOT));
+}
+
+static gboolean
+make_current (VsRun *run, GError **error)
+{
+  return vs_record_set_current (run, vs_run_get_string (run, VS_FACT_SNAPSHOT), error)
          && vs_run_on_main (run, tell, NULL, error);
 }
 
 static gboolean
 unrecord (VsRun *run, GError **error)
 {
-  return vs_record_remove (run, vs_run_get_string (run, VS_FACT_SNAPSHOT), error)
-         && vs_record_set_current (run, vs_run_get_string (run, FACT_PARENT), error);
+  return vs_record_remove (run, vs_run_get_string (run, VS_FACT_SNAPSHOT), error);
 }
 
 static gboolean
@@ -315,7 +326,8 @@ halt (VsRun *run, GError **error)
 static const VsStep steps[] = {
   { "Checking disks", 1, look_first },
   { "Saving memory and disks", 95, save, unsave },
-  { "Recording", 3, record, unrecord, NULL, VS_COMMIT_WHEN_DONE },
+  { "Recording", 2, record, unrecord, is_recorded, VS_COMMIT_WHEN_DONE },
+  { "Making it current", 1, make_current },
   { "Powering off", 1, halt, NULL, NULL, VS_COMMIT_NOT, is_to_halt },
 };
 

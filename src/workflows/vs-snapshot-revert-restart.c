@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Reverting a domain that is off, or has to be: the disks go back by qemu-img, or a new QEMU loads memory and disks.
- * The disks as they were are kept under a tag until it has worked.
+ * The present state is kept under a tag until it has worked: the disks, and of a guest that has to end the memory, too,
+ * so that a revert that fails brings it back.
  */
 #include "vmsnap-error.h"
 #include "vs-nvram.h"
@@ -13,14 +14,12 @@
 
 #define FACT_UNDO_NVRAM "undo-nvram"
 
-/* The definition as it was at the snapshot, under the domain's present name: what the guest will have. */
 static gboolean
-use_definition (VsRun *run, GError **error)
+use_definition (VsRun *run, const char *fact, GError **error)
 {
-  g_autoptr (VsDomainDef) then =
-    vs_domain_def_parse (vs_run_get_string (run, FACT_DEFINITION), VS_DOMAIN_DEF_NONE, error);
+  g_autoptr (VsDomainDef) def = vs_domain_def_parse (vs_run_get_string (run, fact), VS_DOMAIN_DEF_NONE, error);
   g_autoptr (VsDomainDef) named =
-    then != NULL ? vs_domain_def_copy_with_name (then, vs_run_get_def (run)->name, error) : NULL;
+    def != NULL ? vs_domain_def_copy_with_name (def, vs_run_get_def (run)->name, error) : NULL;
 
   if (named == NULL)
     return FALSE;
@@ -34,28 +33,41 @@ has_guest (VsRun *run)
   return vs_run_get_flag (run, FACT_ACTIVE);
 }
 
+/* The guest stands from here on: what it did later would be lost if it had to come back. */
 static gboolean
-power_off (VsRun *run, GError **error)
+save_guest (VsRun *run, GError **error)
 {
-  return vs_steps_end_guest (run, VS_PROCESS_END_TERM, VMSNAP_STATE_REASON_DESTROYED, error);
+  if (vs_run_get_flag (run, FACT_RUNNING) && !vs_steps_stop (run, VMSNAP_STATE_REASON_SNAPSHOTTING, error))
+    return FALSE;
+  if (!vs_tags_save (run, vs_run_get_string (run, FACT_UNDO_TAG), error))
+    return FALSE;
+  vs_tags_dismiss (run, VS_TAGS_JOB_SAVE);
+  return TRUE;
+}
+
+static gboolean
+keep_variables (VsRun *run, GError **error)
+{
+  g_autofree char *file = g_strdup_printf ("%s.fd", vs_run_get_string (run, FACT_UNDO_TAG));
+  const char *path = vs_run_get_def (run)->os.nvram;
+  g_autoptr (GBytes) variables = NULL;
+
+  if (path == NULL || !g_file_test (path, G_FILE_TEST_EXISTS))
+    return TRUE;
+  variables = vs_nvram_read (run, error);
+  if (variables == NULL || !vs_nvram_keep (run, variables, file, error))
+    return FALSE;
+  vs_run_set_string (run, FACT_UNDO_NVRAM, file);
+  return TRUE;
 }
 
 static gboolean
 protect (VsRun *run, GError **error)
 {
-  g_autofree char *tag = vs_revert_undo_tag (run);
-  g_autofree char *file = g_strdup_printf ("undo-%u.fd", vs_run_get_number (run));
-  const char *path = vs_run_get_def (run)->os.nvram;
-
-  if (vs_run_get_string (run, FACT_NVRAM) != NULL && path != NULL && g_file_test (path, G_FILE_TEST_EXISTS))
-    {
-      g_autoptr (GBytes) variables = vs_nvram_read (run, error);
-
-      if (variables == NULL || !vs_nvram_keep (run, variables, file, error))
-        return FALSE;
-      vs_run_set_string (run, FACT_UNDO_NVRAM, file);
-    }
-  return vs_tags_create_offline (run, tag, error);
+  vs_tags_aim (run, VS_TAGS_PRESENT);
+  if (!has_guest (run))
+    return vs_tags_create_offline (run, vs_run_get_string (run, FACT_UNDO_TAG), error) && keep_variables (run, error);
+  return save_guest (run, error) && keep_variables (run, error);
 }
 
 static gboolean
@@ -63,7 +75,52 @@ tidy_up (VsRun *run, GError **error)
 {
   const char *file = vs_run_get_string (run, FACT_UNDO_NVRAM);
 
-  return vs_revert_tidy_up (run, error) && (file == NULL || vs_nvram_forget (run, file, error));
+  return vs_revert_delete_undo_tag (run, error) && (file == NULL || vs_nvram_forget (run, file, error));
+}
+
+/* The guest doesn't wait for the tidying. */
+static gboolean
+unprotect (VsRun *run, GError **error)
+{
+  g_autofree char *job_id = vs_steps_job_id (run, VS_TAGS_JOB_SAVE);
+
+  return vs_steps_wait_for_job (run, job_id, error) && vs_steps_restore_running (run, error) && tidy_up (run, error);
+}
+
+static gboolean
+power_off (VsRun *run, GError **error)
+{
+  return vs_steps_end_guest (run, VS_PROCESS_END_TERM, VMSNAP_STATE_REASON_DESTROYED, error);
+}
+
+/* A guest that was never let run is one that an undo of an earlier life was bringing back. */
+static gboolean
+is_half_back (VsRun *run)
+{
+  g_autofree char *status = vs_steps_get_status (run, NULL);
+
+  return status == NULL || g_str_equal (status, "prelaunch") || g_str_equal (status, "restore-vm");
+}
+
+/* Undo: the guest as it was when it was saved. */
+static gboolean
+bring_back (VsRun *run, GError **error)
+{
+  const char *tag = vs_run_get_string (run, FACT_UNDO_TAG);
+
+  if (vs_run_get_monitor (run, NULL) != NULL)
+    {
+      if (!is_half_back (run))
+        return TRUE;
+      if (!vs_start_kill (run, error))
+        return FALSE;
+    }
+  vs_tags_aim (run, VS_TAGS_PRESENT);
+  if (!use_definition (run, FACT_PRESENT_DEFINITION, error) || !vs_start_prepare (run, error)
+      || !vs_start_spawn (run, error) || !vs_tags_load (run, tag, 0, NULL, error))
+    return FALSE;
+  vs_tags_dismiss (run, VS_TAGS_JOB_LOAD);
+  return vs_start_announce (run, error);
 }
 
 /* Memory and disks into a new QEMU; or the disks alone, and a new QEMU that boots from them if one is wanted. */
@@ -73,7 +130,8 @@ go_back (VsRun *run, GError **error)
   const char *tag = vs_run_get_string (run, FACT_TAG);
   gboolean memory = vs_run_get_flag (run, FACT_MEMORY);
 
-  if (!use_definition (run, error) || !vs_start_prepare (run, error))
+  vs_tags_aim (run, VS_TAGS_SNAPSHOT);
+  if (!use_definition (run, FACT_DEFINITION, error) || !vs_start_prepare (run, error))
     return FALSE;
   if (!memory && !vs_tags_apply_offline (run, tag, error))
     return FALSE;
@@ -91,14 +149,17 @@ go_back (VsRun *run, GError **error)
   return TRUE;
 }
 
+/* Of a guest that was saved, the disks come back with its memory. */
 static gboolean
 come_forth (VsRun *run, GError **error)
 {
-  g_autofree char *tag = vs_revert_undo_tag (run);
   const char *file = vs_run_get_string (run, FACT_UNDO_NVRAM);
   const char *path;
 
-  if (!vs_start_kill (run, error) || !vs_start_unprepare (run, error) || !vs_tags_apply_offline (run, tag, error))
+  vs_tags_aim (run, VS_TAGS_PRESENT);
+  if (!vs_start_kill (run, error) || !vs_start_unprepare (run, error)
+      || !use_definition (run, FACT_PRESENT_DEFINITION, error)
+      || !vs_tags_apply_where_present (run, vs_run_get_string (run, FACT_UNDO_TAG), error))
     return FALSE;
   path = vs_run_get_def (run)->os.nvram;
   return file == NULL || path == NULL || vs_nvram_put_back (run, file, path, error);
@@ -112,8 +173,8 @@ let_run (VsRun *run, GError **error)
 
 static const VsStep steps[] = {
   { "Checking the snapshot", 2, vs_revert_look_first },
-  { "Powering off", 5, power_off, NULL, NULL, VS_COMMIT_NOT, has_guest },
-  { "Protecting the present disks", 5, protect, tidy_up },
+  { "Protecting the present state", 10, protect, unprotect },
+  { "Powering off", 2, power_off, bring_back, NULL, VS_COMMIT_NOT, has_guest },
   { "Going back", 80, go_back, come_forth },
   { "Recording", 2, vs_revert_record, vs_revert_unrecord, NULL, VS_COMMIT_WHEN_DONE },
   { "Letting the guest run", 2, let_run },

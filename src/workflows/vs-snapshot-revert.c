@@ -42,14 +42,21 @@ note_snapshot (VsDomain *domain, VsSnapshotDef *def, JsonObject *facts)
   const char *vmstate = vs_snapshot_def_get_fact (def, VS_SNAPSHOT_FACT_VMSTATE);
   g_autofree char *definition = vs_domain_def_format (def->domain);
   g_autofree char *old = vs_domain_def_format (vs_domain_get_inactive_def (domain));
+  g_autofree char *present = vs_domain_def_format (vs_domain_get_def (domain));
+  g_autofree char *undo_tag = g_strdup_printf ("vmsnap-undo-%08x", g_random_int ());
 
   json_object_set_string_member (facts, FACT_TAG, vs_snapshot_def_get_tag (def));
   json_object_set_boolean_member (facts, FACT_MEMORY, has_memory (def));
   json_object_set_string_member (facts, FACT_DEFINITION, definition);
   json_object_set_string_member (facts, FACT_OLD_DEFINITION, old);
+  json_object_set_string_member (facts, FACT_PRESENT_DEFINITION, present);
+  json_object_set_string_member (facts, FACT_UNDO_TAG, undo_tag);
   json_object_set_array_member (facts, VS_TAGS_FACT_DISKS, vs_tags_list_disks (def));
   if (vmstate != NULL)
     json_object_set_string_member (facts, VS_TAGS_FACT_VMSTATE, vmstate);
+  else
+    json_object_remove_member (facts, VS_TAGS_FACT_VMSTATE);
+  vs_tags_store_set (facts, VS_TAGS_SNAPSHOT);
   if (nvram != NULL)
     json_object_set_string_member (facts, FACT_NVRAM, nvram);
   if (current != NULL)
@@ -75,6 +82,24 @@ check_guest (VsDomain *domain, VsSnapshotDef *def, gboolean force, GError **erro
                "to have that done, or power it off",
                vs_domain_get_name (domain), def->name, difference);
   return FALSE;
+}
+
+/* What must be kept until the revert has worked: of a guest that has to end, memory and disks; else the disks that will
+ * be changed. */
+static gboolean
+note_present (VsDomain *domain, VsSnapshotDef *def, JsonObject *facts, GError **error)
+{
+  g_autofree char *difference = NULL;
+  gboolean in_place = has_memory (def) && fits_guest (domain, def, &difference);
+
+  if (vs_domain_is_active (domain) && !in_place && !vs_tags_choose_disks (vs_domain_get_def (domain), facts, error))
+    {
+      g_prefix_error (error, "The guest would have to end, and its present state can't be kept for the case of failure; "
+                             "power it off first. ");
+      return FALSE;
+    }
+  vs_tags_store_set (facts, VS_TAGS_PRESENT);
+  return TRUE;
 }
 
 static gboolean
@@ -107,7 +132,8 @@ check (VsEngine *engine, VsDomain *domain, JsonObject *facts, GError **error)
     }
   vs_steps_note_state (domain, facts);
   note_snapshot (domain, def, facts);
-  return check_guest (domain, def, json_object_get_boolean_member (facts, FACT_FORCE), error);
+  return check_guest (domain, def, json_object_get_boolean_member (facts, FACT_FORCE), error)
+         && note_present (domain, def, facts, error);
 }
 
 static const VsWorkflow *
@@ -123,21 +149,16 @@ choose (VsDomain *domain, JsonObject *facts)
   return &vs_workflow_snapshot_revert_restart;
 }
 
-/* The tag under which the present disks are kept until the revert has worked. */
-char *
-vs_revert_undo_tag (VsRun *run)
-{
-  return g_strdup_printf ("vmsnap-undo-%u", vs_run_get_number (run));
-}
-
 gboolean
 vs_revert_look_first (VsRun *run, GError **error)
 {
   const char *tag = vs_run_get_string (run, FACT_TAG);
   const char *nvram = vs_run_get_string (run, FACT_NVRAM);
-  g_autoptr (GPtrArray) states = vs_tags_look (run, tag, error);
+  g_autoptr (GPtrArray) states = NULL;
   const VsTagState *vmstate;
 
+  vs_tags_aim (run, VS_TAGS_SNAPSHOT);
+  states = vs_tags_look (run, tag, error);
   if (states == NULL || !vs_tags_check_complete (run, states, tag, error))
     return FALSE;
   vmstate = vs_tags_get_vmstate (run, states);
@@ -226,11 +247,10 @@ vs_revert_let_run (VsRun *run, GError **error)
 }
 
 gboolean
-vs_revert_tidy_up (VsRun *run, GError **error)
+vs_revert_delete_undo_tag (VsRun *run, GError **error)
 {
-  g_autofree char *tag = vs_revert_undo_tag (run);
-
-  return vs_tags_delete (run, tag, error);
+  vs_tags_aim (run, VS_TAGS_PRESENT);
+  return vs_tags_delete (run, vs_run_get_string (run, FACT_UNDO_TAG), error);
 }
 
 const VsWorkflow vs_workflow_snapshot_revert = { "snapshot-revert", "snapshot-revert", check, NULL, 0, choose };

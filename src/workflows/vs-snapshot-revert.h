@@ -12,10 +12,11 @@ G_BEGIN_DECLS
 #define FACT_DEFINITION "definition"   /* the domain as it was then */
 #define FACT_OLD_DEFINITION "old-definition"
 #define FACT_OLD_CURRENT "old-current"
+#define FACT_PRESENT_DEFINITION "present-definition" /* the guest's, or the one the next would have */
+#define FACT_UNDO_TAG "undo-tag"       /* keeps the present state until the revert has worked */
 #define FACT_RUN "run"                 /* the guest runs afterwards */
 #define FACT_GUEST "guest"             /* there is a guest afterwards */
 
-char *vs_revert_undo_tag (VsRun *run);
 gboolean vs_revert_look_first (VsRun *run,
                                GError **error);
 gboolean vs_revert_record (VsRun *run,
@@ -26,7 +27,7 @@ gboolean vs_revert_put_nvram_back (VsRun *run,
                                    GError **error);
 gboolean vs_revert_let_run (VsRun *run,
                             GError **error);
-gboolean vs_revert_tidy_up (VsRun *run,
-                            GError **error);
+gboolean vs_revert_delete_undo_tag (VsRun *run,
+                                    GError **error);
 
 G_END_DECLS

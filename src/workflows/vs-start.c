@@ -218,19 +218,14 @@ let_run (VsRun *run, GError **error)
 {
   gboolean paused = vs_run_get_flag (run, FACT_WANT_PAUSED);
 
+  /* It was let run in an earlier life, and has ended since. */
+  if (vs_run_is_recovery (run) && vs_run_get_monitor (run, NULL) == NULL)
+    return TRUE;
   if (!vs_steps_settle_running (run, !paused, VMSNAP_STATE_REASON_BOOTED, error))
     return FALSE;
   if (paused)
     vs_run_on_main (run, give_reason, NULL, NULL);
   return vs_start_announce (run, error);
-}
-
-static gboolean
-runs_already (VsRun *run)
-{
-  gboolean running;
-
-  return vs_steps_is_running (run, &running, NULL) && (running || vs_run_get_flag (run, FACT_WANT_PAUSED));
 }
 
 static gboolean
@@ -246,7 +241,7 @@ check (VsEngine *engine, VsDomain *domain, JsonObject *facts, GError **error)
 static const VsStep steps[] = {
   { "Checking disks", 1, vs_start_prepare, vs_start_unprepare },
   { "Starting QEMU", 4, vs_start_spawn, vs_start_kill },
-  { "Letting the guest run", 1, let_run, NULL, runs_already, VS_COMMIT_WHEN_DONE },
+  { "Letting the guest run", 1, let_run, NULL, NULL, VS_COMMIT_WHEN_BEGUN },
 };
 
 const VsWorkflow vs_workflow_start = { "start", "start", check, steps, G_N_ELEMENTS (steps) };

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "qmp-job.h"
+#include "qmp-json.h"
 #include "vmsnap-error.h"
 #include "vs-image-tool.h"
 
@@ -38,18 +39,31 @@ vs_steps_call (VsRun *run, const char *command, JsonObject *arguments, GError **
   return reply != NULL;
 }
 
+static JsonNode *
+query_status (VsRun *run, GError **error)
+{
+  QmpClient *monitor = vs_run_get_monitor (run, error);
+
+  return monitor != NULL ? qmp_client_call (monitor, "query-status", NULL, NULL, error) : NULL;
+}
+
+/* QEMU's own word: "running", "paused", "prelaunch", … */
+char *
+vs_steps_get_status (VsRun *run, GError **error)
+{
+  g_autoptr (JsonNode) reply = query_status (run, error);
+
+  return reply != NULL ? g_strdup (qmp_json_get_string (json_node_get_object (reply), "status")) : NULL;
+}
+
 gboolean
 vs_steps_is_running (VsRun *run, gboolean *running, GError **error)
 {
-  QmpClient *monitor = vs_run_get_monitor (run, error);
-  g_autoptr (JsonNode) reply = NULL;
+  g_autoptr (JsonNode) reply = query_status (run, error);
 
-  if (monitor == NULL)
-    return FALSE;
-  reply = qmp_client_call (monitor, "query-status", NULL, NULL, error);
   if (reply == NULL)
     return FALSE;
-  *running = json_object_get_boolean_member_with_default (json_node_get_object (reply), "running", FALSE);
+  *running = qmp_json_get_boolean (json_node_get_object (reply), "running", FALSE);
   return TRUE;
 }
 
@@ -122,13 +136,24 @@ vs_steps_settle_running (VsRun *run, gboolean run_it, VmSnapStateReason reason, 
   return run_it ? vs_steps_cont (run, reason, error) : vs_steps_stop (run, VMSNAP_STATE_REASON_USER, error);
 }
 
-/* For undo: a guest that ran before the operation runs again; a guest that is gone needs nothing. */
+static gboolean
+was_stopped_by_user (VsRun *run, gpointer data, GError **error)
+{
+  return vs_domain_get_state_reason (vs_run_get_domain (run)) == VMSNAP_STATE_REASON_USER;
+}
+
+/* For undo: a guest that ran before the operation runs again; a guest that is gone needs nothing. Long after the
+ * operation's end, what its user did since counts. */
 gboolean
 vs_steps_restore_running (VsRun *run, GError **error)
 {
+  gboolean ran = vs_run_get_flag (run, FACT_RUNNING);
+
   if (vs_run_get_monitor (run, NULL) == NULL)
     return TRUE;
-  return vs_steps_settle_running (run, vs_run_get_flag (run, FACT_RUNNING), VMSNAP_STATE_REASON_UNKNOWN, error);
+  if (vs_run_is_late (run) && (!ran || vs_run_on_main (run, was_stopped_by_user, NULL, NULL)))
+    return TRUE;
+  return vs_steps_settle_running (run, ran, VMSNAP_STATE_REASON_UNKNOWN, error);
 }
 
 static gboolean

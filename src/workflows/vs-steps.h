@@ -22,6 +22,8 @@ gboolean vs_steps_call (VsRun *run,
                         const char *command,
                         JsonObject *arguments,
                         GError **error);
+char *vs_steps_get_status (VsRun *run,
+                           GError **error);
 gboolean vs_steps_is_running (VsRun *run,
                               gboolean *running,
                               GError **error);

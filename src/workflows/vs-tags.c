@@ -85,6 +85,36 @@ vs_tags_list_disks (VsSnapshotDef *snapshot)
   return disks;
 }
 
+static const char *const set_names[] = { [VS_TAGS_SNAPSHOT] = "snapshot-set", [VS_TAGS_PRESENT] = "present-set" };
+
+/* Keeps the disks and the one for the memory that are in @facts now under the name of a set. */
+void
+vs_tags_store_set (JsonObject *facts, VsTagsSet set)
+{
+  JsonObject *kept = json_object_new ();
+
+  json_object_set_member (kept, VS_TAGS_FACT_DISKS, json_node_copy (json_object_get_member (facts, VS_TAGS_FACT_DISKS)));
+  if (json_object_has_member (facts, VS_TAGS_FACT_VMSTATE))
+    json_object_set_member (kept, VS_TAGS_FACT_VMSTATE,
+                            json_node_copy (json_object_get_member (facts, VS_TAGS_FACT_VMSTATE)));
+  json_object_set_object_member (facts, set_names[set], kept);
+}
+
+/* From here on the functions below speak of that set. */
+void
+vs_tags_aim (VsRun *run, VsTagsSet set)
+{
+  JsonObject *facts = vs_run_get_facts (run);
+  JsonObject *kept = json_object_get_object_member (facts, set_names[set]);
+
+  json_object_set_member (facts, VS_TAGS_FACT_DISKS, json_node_copy (json_object_get_member (kept, VS_TAGS_FACT_DISKS)));
+  if (json_object_has_member (kept, VS_TAGS_FACT_VMSTATE))
+    json_object_set_member (facts, VS_TAGS_FACT_VMSTATE,
+                            json_node_copy (json_object_get_member (kept, VS_TAGS_FACT_VMSTATE)));
+  else
+    json_object_remove_member (facts, VS_TAGS_FACT_VMSTATE);
+}
+
 static GPtrArray *
 list_disks (VsRun *run)
 {
@@ -280,6 +310,23 @@ list_nodes (GPtrArray *states, gboolean only_present)
   return g_strv_builder_end (builder);
 }
 
+/* Whether the guest has all of them. */
+gboolean
+vs_tags_check_nodes (GPtrArray *states, GError **error)
+{
+  for (guint i = 0; i < states->len; i++)
+    {
+      const VsTagState *state = g_ptr_array_index (states, i);
+
+      if (state->node != NULL)
+        continue;
+      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_STATE, "The guest doesn't have disk %s with %s in it",
+                   state->target, state->path);
+      return FALSE;
+    }
+  return TRUE;
+}
+
 typedef struct
 {
   VsRun *run;
@@ -316,14 +363,8 @@ run_job (VsRun *run,
   states = vs_tags_look (run, tag, error);
   if (states == NULL)
     return FALSE;
-  for (guint i = 0; i < states->len; i++)
-    if (((const VsTagState *) g_ptr_array_index (states, i))->node == NULL)
-      {
-        g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_STATE, "The guest doesn't have disk %s with %s in it",
-                     ((const VsTagState *) g_ptr_array_index (states, i))->target,
-                     ((const VsTagState *) g_ptr_array_index (states, i))->path);
-        return FALSE;
-      }
+  if (!vs_tags_check_nodes (states, error))
+    return FALSE;
   nodes = list_nodes (states, FALSE);
   progress->run = run;
   progress->start = progress->measure (run);
@@ -341,7 +382,7 @@ vs_tags_protect (VsRun *run, const char *tag, GError **error)
   g_autoptr (GPtrArray) states = monitor != NULL ? vs_tags_look (run, tag, error) : NULL;
   JsonArray *actions;
 
-  if (states == NULL)
+  if (states == NULL || !vs_tags_check_nodes (states, error))
     return FALSE;
   actions = json_array_new ();
   for (guint i = 0; i < states->len; i++)
@@ -364,7 +405,8 @@ vs_tags_dismiss (VsRun *run, const char *what)
   QmpClient *monitor = vs_run_get_monitor (run, NULL);
   QmpJobStatus status;
 
-  if (monitor != NULL && qmp_job_query (monitor, job_id, &status, NULL, NULL) && status == QMP_JOB_SUCCEEDED)
+  if (monitor != NULL && qmp_job_query (monitor, job_id, &status, NULL, NULL)
+      && (status == QMP_JOB_SUCCEEDED || status == QMP_JOB_FAILED))
     qmp_job_dismiss (monitor, job_id, NULL);
 }
 
@@ -426,6 +468,15 @@ vs_tags_apply_offline (VsRun *run, const char *tag, GError **error)
   g_autoptr (GPtrArray) states = list_disks (run);
 
   return for_each_image (run, tag, vs_image_snapshot_apply, states, FALSE, error);
+}
+
+/* For undo, which may have been done in part before: a disk without the tag was undone, or never touched. */
+gboolean
+vs_tags_apply_where_present (VsRun *run, const char *tag, GError **error)
+{
+  g_autoptr (GPtrArray) states = vs_tags_look (run, tag, error);
+
+  return states != NULL && for_each_image (run, tag, vs_image_snapshot_apply, states, TRUE, error);
 }
 
 /**

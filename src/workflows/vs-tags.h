@@ -14,6 +14,17 @@ G_BEGIN_DECLS
 #define VS_TAGS_FACT_DISKS "disks"
 #define VS_TAGS_FACT_VMSTATE "vmstate"
 
+/* A second set of disks may be kept in facts under another name: vs_tags_aim() makes it the one that counts */
+typedef enum {
+  VS_TAGS_SNAPSHOT, /* the disks of the snapshot that the operation is about */
+  VS_TAGS_PRESENT,  /* the disks that the domain has now */
+} VsTagsSet;
+
+void vs_tags_store_set (JsonObject *facts,
+                        VsTagsSet set);
+void vs_tags_aim (VsRun *run,
+                  VsTagsSet set);
+
 /* QEMU's jobs, for vs_steps_job_id(): after success they stay until vs_tags_dismiss(), so that recovery can ask */
 #define VS_TAGS_JOB_SAVE "save"
 #define VS_TAGS_JOB_LOAD "load"
@@ -73,6 +84,11 @@ void vs_tags_dismiss (VsRun *run,
 gboolean vs_tags_apply_offline (VsRun *run,
                                 const char *tag,
                                 GError **error);
+gboolean vs_tags_apply_where_present (VsRun *run,
+                                      const char *tag,
+                                      GError **error);
+gboolean vs_tags_check_nodes (GPtrArray *states,
+                              GError **error);
 gboolean vs_tags_delete (VsRun *run,
                          const char *tag,
                          GError **error);

@@ -340,6 +340,7 @@ test_tags (Fixture *f, gconstpointer data)
   static const char *const table[][2] = {
     { "one", "one" },
     { "2", "snapshot-2" },
+    { "vmsnap-undo-1-00000000", "snapshot-vmsnap-undo-1-00000000" },
     { "007", "snapshot-007" },
     { "2 ", "2 " },
     { "2a", "2a" },

@@ -265,9 +265,9 @@ leave_behind (Fixture *fixture, guint step, gboolean committed)
   VsJournal *journal = vs_journal_new (UUID, "test-one", 41, 7, facts);
 
   json_object_set_string_member (facts, "kept", "by one");
-  journal->step = step;
-  journal->committed = committed;
+  journal->step = committed ? step - 1 : step;
   g_assert_true (vs_journal_write (journal, fixture->store, NULL));
+  g_assert_true (!committed || vs_journal_commit (journal, fixture->store, NULL));
   return journal;
 }
 
@@ -291,7 +291,23 @@ test_failed_undo_is_tried_again (Fixture *fixture, gconstpointer data)
   g_string_truncate (log_, 0);
   job = run_one (fixture);
   g_assert_cmpint (vs_job_get_state (job), ==, VMSNAP_JOB_STATE_COMPLETED);
-  g_assert_cmpstr (log_->str, ==, "-two -one one two three ");
+  g_assert_cmpstr (log_->str, ==, "-one one two three ");
+}
+
+/* What an earlier step protected may be all that is left: it isn't tidied away past a step that couldn't be undone. */
+static void
+test_failed_undo_keeps_what_protects (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (VsJournal) journal = leave_behind (fixture, 1, FALSE);
+  VsJob *job;
+
+  failing = "-two";
+  g_test_expect_message (G_LOG_DOMAIN, G_LOG_LEVEL_WARNING, "*could not be undone*");
+  job = run_one (fixture);
+  g_test_assert_expected_messages ();
+  g_assert_cmpint (vs_job_get_state (job), ==, VMSNAP_JOB_STATE_FAILED);
+  g_assert_cmpstr (log_->str, ==, "-two ");
+  g_assert_cmpuint (count_journals (fixture), ==, 1);
 }
 
 static void
@@ -327,6 +343,19 @@ test_recovery_goes_back (Fixture *fixture, gconstpointer data)
 {
   g_autoptr (VsJournal) journal = leave_behind (fixture, 1, FALSE);
 
+  recover (fixture, VMSNAP_JOB_STATE_FAILED);
+  g_assert_cmpstr (log_->str, ==, "-two -one ");
+}
+
+/* A recovery that was itself cut short on its way back doesn't turn round, whatever seems to have happened. */
+static void
+test_recovery_does_not_turn_round (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (VsJournal) journal = leave_behind (fixture, 1, FALSE);
+
+  journal->undoing = TRUE;
+  g_assert_true (vs_journal_write (journal, fixture->store, NULL));
+  happened_answer = TRUE;
   recover (fixture, VMSNAP_JOB_STATE_FAILED);
   g_assert_cmpstr (log_->str, ==, "-two -one ");
 }
@@ -413,6 +442,8 @@ main (int argc, char *argv[])
   ADD ("/run/past-the-commit-point-nothing-is-undone", test_past_commit_nothing_is_undone);
   ADD ("/run/unfinished-operation-is-finished-before-the-next", test_unfinished_is_finished_first);
   ADD ("/run/failed-undo-is-tried-again-before-the-next", test_failed_undo_is_tried_again);
+  ADD ("/run/failed-undo-keeps-what-protects", test_failed_undo_keeps_what_protects);
+  ADD ("/recovery/does-not-turn-round", test_recovery_does_not_turn_round);
   ADD ("/recovery/goes-back-before-the-commit-point", test_recovery_goes_back);
   ADD ("/recovery/goes-forward-past-the-commit-point", test_recovery_goes_forward);
   ADD ("/recovery/asks-what-happened", test_recovery_asks_what_happened);

@@ -160,9 +160,9 @@ test_journal_survives (Fixture *fixture, gconstpointer data)
   VsJournal *second;
 
   json_object_set_string_member (facts, "tag", "name with \"quotes\" and ü");
-  journal->step = 3;
-  journal->committed = TRUE;
+  journal->step = 2;
   g_assert_true (vs_journal_write (journal, fixture->store, NULL));
+  g_assert_true (vs_journal_commit (journal, fixture->store, NULL));
   g_assert_true (vs_journal_write (earlier, fixture->store, NULL));
   found = vs_journal_load (fixture->store, UUID);
   g_assert_cmpuint (found->len, ==, 2);
@@ -187,11 +187,11 @@ test_torn_journal_is_put_aside (Fixture *fixture, gconstpointer data)
     "null",
     "{}",
     "{\"version\": 2}",
-    "{\"version\": 1, \"workflow\": 3, \"job\": 1, \"caller-uid\": 0, \"step\": 0, \"committed\": false, \"facts\": {}}",
-    "{\"version\": 1, \"workflow\": \"x\", \"job\": -1, \"caller-uid\": 0, \"step\": 0, \"committed\": false, \"facts\": {}}",
-    "{\"version\": 1, \"workflow\": \"x\", \"job\": 1, \"caller-uid\": 0, \"step\": -5, \"committed\": false, \"facts\": {}}",
-    "{\"version\": 1, \"workflow\": \"x\", \"job\": 1, \"caller-uid\": 0, \"step\": 0, \"committed\": 1, \"facts\": {}}",
-    "{\"version\": 1, \"workflow\": \"x\", \"job\": 1, \"caller-uid\": 0, \"step\": 0, \"committed\": true, \"facts\": []}",
+    "{\"version\": 1, \"workflow\": 3, \"job\": 1, \"caller-uid\": 0, \"step\": 0, \"undoing\": false, \"facts\": {}}",
+    "{\"version\": 1, \"workflow\": \"x\", \"job\": -1, \"caller-uid\": 0, \"step\": 0, \"undoing\": false, \"facts\": {}}",
+    "{\"version\": 1, \"workflow\": \"x\", \"job\": 1, \"caller-uid\": 0, \"step\": -5, \"undoing\": false, \"facts\": {}}",
+    "{\"version\": 1, \"workflow\": \"x\", \"job\": 1, \"caller-uid\": 0, \"step\": 0, \"undoing\": 1, \"facts\": {}}",
+    "{\"version\": 1, \"workflow\": \"x\", \"job\": 1, \"caller-uid\": 0, \"step\": 0, \"undoing\": true, \"facts\": []}",
   };
 
   for (gsize i = 0; i < G_N_ELEMENTS (texts); i++)
@@ -210,7 +210,7 @@ test_torn_journal_is_put_aside (Fixture *fixture, gconstpointer data)
 static void
 test_damaged_journals_never_crash (Fixture *fixture, gconstpointer data)
 {
-  const char *good = "{\"version\": 1, \"workflow\": \"x\", \"job\": 1, \"caller-uid\": 0, \"step\": 0, \"committed\": "
+  const char *good = "{\"version\": 1, \"workflow\": \"x\", \"job\": 1, \"caller-uid\": 0, \"step\": 0, \"undoing\": "
                      "true, \"facts\": {\"a\": [1, {\"b\": null}], \"c\": \"d\"}}";
 
   for (gsize length = 0; length < strlen (good); length++)
