@@ -77,7 +77,7 @@ start (Probe *probe, GError **error)
 {
   const char *const argv[] = { probe->path, "-machine", "none",  "-nodefaults", "-no-user-config", "-display", "none",
                                "-S",        "-qmp",     "stdio", NULL };
-  VsProcessSpec spec = { .argv = argv };
+  VsProcessSpec spec = { .argv = argv, .dies_with_us = TRUE };
   int fds[2];
 
   probe->words = memfd_create ("words", MFD_CLOEXEC | MFD_ALLOW_SEALING);

@@ -109,10 +109,19 @@ process_new (pid_t pid, gboolean is_child, GError **error)
   return process;
 }
 
+/* What the child has to know between fork and exec. */
+typedef struct
+{
+  gboolean dies_with_us;
+  gboolean privileged;
+  pid_t parent;
+} ChildSetup;
+
 /* In the child, between fork and exec: async-signal-safe calls only. */
 static void
-set_up_child (gpointer privileged)
+set_up_child (gpointer data)
 {
+  const ChildSetup *setup = data;
   sigset_t none;
 
   sigemptyset (&none);
@@ -120,8 +129,11 @@ set_up_child (gpointer privileged)
   signal (SIGPIPE, SIG_DFL);
   setsid ();
   /* Whatever gains control of it, a set-uid program gives it nothing. */
-  if (!GPOINTER_TO_INT (privileged))
+  if (!setup->privileged)
     prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  /* The kernel means the thread that forked: which is to wait for the end, then. It may have died before this. */
+  if (setup->dies_with_us && (prctl (PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid () != setup->parent))
+    _exit (1);
 }
 
 /* Messages in one language, and nothing of the service manager's that is meant for us alone. */
@@ -155,6 +167,7 @@ run_child (const VsProcessSpec *spec, int output_fd, int error_fd, GPid *pid, GE
   g_autofree int *targets = g_new (int, spec->n_fds);
   g_autoptr (GError) local = NULL;
   GSpawnFlags flags = G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_SEARCH_PATH;
+  ChildSetup setup = { spec->dies_with_us, spec->privileged, getpid () };
 
   if (output_fd <= 0)
     flags |= G_SPAWN_STDOUT_TO_DEV_NULL;
@@ -167,7 +180,7 @@ run_child (const VsProcessSpec *spec, int output_fd, int error_fd, GPid *pid, GE
     }
 
   if (g_spawn_async_with_pipes_and_fds (spec->directory != NULL ? spec->directory : "/", spec->argv,
-                                        (const char *const *)environment, flags, set_up_child, NULL,
+                                        (const char *const *)environment, flags, set_up_child, &setup,
                                         spec->input_fd > 0 ? spec->input_fd : -1, output_fd > 0 ? output_fd : -1,
                                         error_fd > 0 ? error_fd : -1, sources, targets, spec->n_fds, pid, NULL, NULL,
                                         NULL, &local))

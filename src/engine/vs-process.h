@@ -30,6 +30,7 @@ typedef struct {
  * @error_fd: instead of a log: where standard error goes, or 0
  * @fds: (array length=n_fds) (nullable): descriptors that cross
  * @n_fds: how many
+ * @dies_with_us: whether it is killed when the service dies; for what has no purpose without it
  * @privileged: whether it may gain privileges, as a set-uid helper has to
  *
  * What vs_process_spawn() needs to know.
@@ -44,6 +45,7 @@ typedef struct {
   int error_fd;
   const VsProcessFd *fds;
   gsize n_fds;
+  gboolean dies_with_us;
   gboolean privileged;
 } VsProcessSpec;
 

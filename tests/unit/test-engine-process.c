@@ -356,6 +356,76 @@ test_forgotten_child_is_reaped (Fixture *f, gconstpointer data)
   g_source_remove (late);
 }
 
+static void
+test_privileged (Fixture *f, gconstpointer data)
+{
+  const char *const argv[] = { "grep", "NoNewPrivs", "/proc/self/status", NULL };
+  const VsProcessSpec spec = { .argv = argv, .privileged = TRUE };
+  g_autofree char *output = NULL;
+  g_autofree char *errors = NULL;
+  g_autofree char *ours = NULL;
+
+  g_assert_true (vs_process_run_spec (&spec, 1000, PATIENCE, NULL, &output, &errors, NULL));
+  g_assert_true (g_file_get_contents ("/proc/self/status", &ours, NULL, NULL));
+  /* As it is with us, nothing added. */
+  g_assert_nonnull (strstr (ours, output));
+}
+
+/* A process that starts another and is killed, as the service may be. Returns the other's number. */
+static pid_t
+start_and_die (gboolean dies_with_us)
+{
+  const char *const argv[] = { "/bin/sleep", "1000", NULL };
+  const VsProcessSpec spec = { .argv = argv, .dies_with_us = dies_with_us };
+  int pipes[2];
+  pid_t child, pid = 0;
+
+  g_assert_cmpint (pipe2 (pipes, O_CLOEXEC), ==, 0);
+  child = fork ();
+  if (child == 0)
+    {
+      VsProcess *process = vs_process_spawn (&spec, NULL);
+      pid_t number = process != NULL ? vs_process_get_pid (process) : 0;
+
+      if (write (pipes[1], &number, sizeof number) == sizeof number)
+        kill (getpid (), SIGKILL);
+      _exit (1);
+    }
+  close (pipes[1]);
+  g_assert_cmpint (read (pipes[0], &pid, sizeof pid), ==, sizeof pid);
+  close (pipes[0]);
+  g_assert_cmpint (waitpid (child, NULL, 0), ==, child);
+  g_assert_cmpint (pid, >, 0);
+  return pid;
+}
+
+static void
+test_dies_with_us (Fixture *f, gconstpointer data)
+{
+  pid_t pid = start_and_die (TRUE);
+  guint64 start_time;
+  g_autoptr (VsProcess) process = NULL;
+
+  /* Gone already, or about to be. */
+  if (vs_process_read_start_time (pid, &start_time, NULL))
+    process = vs_process_open (pid, start_time, NULL);
+  if (process != NULL)
+    wait_for_end (process);
+}
+
+static void
+test_outlives_us (Fixture *f, gconstpointer data)
+{
+  pid_t pid = start_and_die (FALSE);
+  guint64 start_time;
+  g_autoptr (VsProcess) process = NULL;
+
+  g_assert_true (vs_process_read_start_time (pid, &start_time, NULL));
+  process = vs_process_open (pid, start_time, NULL);
+  g_assert_nonnull (process);
+  g_assert_true (vs_process_end (process, VS_PROCESS_END_KILL, 0, NULL, NULL));
+}
+
 #define ADD(path, func) g_test_add ("/process/" path, Fixture, NULL, set_up, func, tear_down)
 
 int
@@ -380,5 +450,8 @@ main (int argc, char **argv)
   ADD ("ended-one-is-not-found", test_gone);
   ADD ("any-program-name-is-read", test_name_with_parentheses);
   ADD ("forgotten-child-is-reaped", test_forgotten_child_is_reaped);
+  ADD ("helper-may-gain-privileges-as-far-as-we-may", test_privileged);
+  ADD ("what-has-no-purpose-without-us-dies-with-us", test_dies_with_us);
+  ADD ("all-else-outlives-us", test_outlives_us);
   return g_test_run ();
 }
