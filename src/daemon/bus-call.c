@@ -233,11 +233,16 @@ bus_call_check_queue (BusCall *call, gboolean no_queue, GError **error)
 {
   VsJob *job = vs_domain_get_job (call->domain);
 
-  if (!no_queue || job == NULL)
+  if (!no_queue || !vs_engine_is_busy (call->engine, call->domain))
     return TRUE;
-  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_BUSY,
-               "Domain '%s' is busy: job %u (%s) is under way; wait for it, or call without 'queue'",
-               vs_domain_get_name (call->domain), vs_job_get_number (job), vs_job_get_operation (job));
+  if (job == NULL)
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_BUSY,
+                 "Domain '%s' is busy: work is waiting for its turn; wait for it, or call without 'queue'",
+                 vs_domain_get_name (call->domain));
+  else
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_BUSY,
+                 "Domain '%s' is busy: job %u (%s) is under way; wait for it, or call without 'queue'",
+                 vs_domain_get_name (call->domain), vs_job_get_number (job), vs_job_get_operation (job));
   return FALSE;
 }
 
