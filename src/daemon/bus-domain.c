@@ -169,6 +169,18 @@ run_resume (BusCall *call)
 }
 
 static void
+on_undefined (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  BusCall *call = user_data;
+  GError *error = NULL;
+
+  if (vs_engine_undefine_finish (VS_ENGINE (source), result, &error))
+    bus_call_return (call, NULL);
+  else
+    bus_call_fail (call, error);
+}
+
+static void
 run_undefine (BusCall *call)
 {
   const UndefineOptions *options = call->options;
@@ -179,9 +191,8 @@ run_undefine (BusCall *call)
     flags |= VS_UNDEFINE_SNAPSHOTS_METADATA;
   if (options->managed_save)
     flags |= VS_UNDEFINE_MANAGED_SAVE;
-  if (bus_call_check_queue (call, options->no_queue, &error) &&
-      vs_engine_undefine (call->engine, call->domain, flags, &error))
-    bus_call_return (call, NULL);
+  if (bus_call_check_queue (call, options->no_queue, &error))
+    vs_engine_undefine_async (call->engine, call->domain, flags, on_undefined, call);
   else
     bus_call_fail (call, error);
 }

@@ -7,6 +7,7 @@
 
 #include "vmsnap-error.h"
 #include "vs-firmware.h"
+#include "vs-journal.h"
 
 #define DEFINITION "domain.xml"
 
@@ -18,6 +19,7 @@ typedef struct
   VsStore *store;
   VsDomainDef *def;
   GPtrArray *chains;
+  VsRecords *records;
 } Define;
 
 static void
@@ -28,6 +30,7 @@ define_free (Define *define)
   g_object_unref (define->store);
   g_clear_pointer (&define->def, vs_domain_def_unref);
   g_clear_pointer (&define->chains, g_ptr_array_unref);
+  g_clear_pointer (&define->records, vs_records_free);
   g_free (define);
 }
 
@@ -127,7 +130,7 @@ check_free (VsEngine *self, Define *define, GError **error)
     return refuse_taken ("uuid", define->def->uuid, error);
   if (g_hash_table_contains (self->reserved, define->def->name))
     return refuse_taken ("name", define->def->name, error);
-  if (g_hash_table_contains (self->reserved, define->def->uuid))
+  if (same_uuid == NULL && g_hash_table_contains (self->reserved, define->def->uuid))
     return refuse_taken ("uuid", define->def->uuid, error);
   if (same_uuid != NULL && vs_engine_is_busy (self, same_uuid))
     {
@@ -150,9 +153,11 @@ write_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *ca
 {
   Define *define = task_data;
   g_autofree char *xml = vs_domain_def_format (define->def);
+  gboolean transient = (define->flags & VS_DEFINE_TRANSIENT) != 0;
   GError *error = NULL;
 
-  if (vs_store_write (define->store, define->def->uuid, NULL, DEFINITION, xml, -1, &error))
+  define->records = vs_engine_read_records (define->store, define->def->uuid);
+  if (transient || vs_store_write (define->store, define->def->uuid, NULL, DEFINITION, xml, -1, &error))
     g_task_return_boolean (task, TRUE);
   else
     g_task_return_error (task, error);
@@ -175,7 +180,7 @@ show (VsEngine *self, Define *define)
     }
   domain = vs_domain_new (self->store, define->def, persistent);
   vs_domain_set_chains (domain, define->chains);
-  vs_engine_load_snapshots (self->store, domain);
+  vs_engine_show_records (define->records, domain);
   vs_engine_add_domain (self, domain);
   return domain;
 }
@@ -185,11 +190,17 @@ finish (GTask *task, GError *error)
 {
   VsEngine *self = g_task_get_source_object (task);
   Define *define = g_task_get_task_data (task);
+  VsDomain *present = vs_engine_find_domain (self, define->def->uuid);
 
   g_hash_table_remove (self->reserved, define->def->name);
   g_hash_table_remove (self->reserved, define->def->uuid);
   if (error != NULL)
-    g_task_return_error (task, error);
+    {
+      g_task_return_error (task, error);
+      /* Its guest may have ended meanwhile. */
+      if (present != NULL)
+        vs_engine_drop_if_over (self, present);
+    }
   else
     g_task_return_pointer (task, show (self, define), g_object_unref);
 }
@@ -227,10 +238,7 @@ on_prepared (GObject *source, GAsyncResult *result, gpointer user_data)
       return;
     }
   reserve (self, define);
-  if ((define->flags & VS_DEFINE_TRANSIENT) != 0)
-    finish (task, NULL);
-  else
-    run_in_thread (task, write_thread, on_written);
+  run_in_thread (task, write_thread, on_written);
 }
 
 /**
@@ -313,25 +321,125 @@ forget_snapshots (VsDomain *domain)
     vs_domain_remove_snapshot (domain, l->data);
 }
 
+typedef struct
+{
+  VsStore *store;
+  VsDomain *domain;
+  char *uuid;
+  char *name;
+  gboolean active;
+} Undefine;
+
+static void
+undefine_free (Undefine *undefine)
+{
+  g_object_unref (undefine->store);
+  g_object_unref (undefine->domain);
+  g_free (undefine->uuid);
+  g_free (undefine->name);
+  g_free (undefine);
+}
+
+/* A journal tells how to make whole what an operation left in pieces: it can't go before that is done. */
+static gboolean
+check_settled (Undefine *undefine, GError **error)
+{
+  g_autoptr (GPtrArray) journals = vs_journal_load (undefine->store, undefine->uuid);
+
+  if (journals->len == 0)
+    return TRUE;
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_BUSY,
+               "%s has an unfinished operation (%s) that must be settled first; that is tried before its next operation, "
+               "and when the service starts",
+               undefine->name, ((VsJournal *) g_ptr_array_index (journals, 0))->workflow);
+  return FALSE;
+}
+
+static void
+undefine_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
+{
+  Undefine *undefine = task_data;
+  GError *error = NULL;
+  gboolean ok = check_settled (undefine, &error);
+
+  if (ok && undefine->active)
+    ok = vs_store_remove_definition (undefine->store, undefine->uuid, &error);
+  else if (ok)
+    ok = vs_store_remove_domain (undefine->store, undefine->uuid, &error);
+  if (ok)
+    g_task_return_boolean (task, TRUE);
+  else
+    g_task_return_error (task, error);
+}
+
+static void
+on_undefined (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GTask) task = user_data;
+  VsEngine *self = VS_ENGINE (source);
+  Undefine *undefine = g_task_get_task_data (task);
+  GError *error = NULL;
+
+  g_hash_table_remove (self->reserved, undefine->uuid);
+  if (!g_task_propagate_boolean (G_TASK (result), &error))
+    {
+      g_task_return_error (task, error);
+      return;
+    }
+  forget_snapshots (undefine->domain);
+  vs_domain_set_persistent (undefine->domain, FALSE);
+  vs_engine_drop_if_over (self, undefine->domain);
+  g_task_return_boolean (task, TRUE);
+}
+
 /**
- * vs_engine_undefine:
+ * vs_engine_undefine_async:
  * @self: the engine
  * @domain: a persistent domain
  * @flags: what may go with it
- * @error: where to put %VMSNAP_ERROR_HAS_SNAPSHOTS, %VMSNAP_ERROR_BUSY, …
+ * @callback: called on the main thread
+ * @user_data: for @callback
  *
- * Removes a definition. A guest that runs goes on, as a transient domain.
+ * Removes a definition. A guest that runs goes on, as a transient domain, and keeps its UEFI variables and its TPM until
+ * it ends.
+ */
+void
+vs_engine_undefine_async (VsEngine *self,
+                          VsDomain *domain,
+                          VsUndefineFlags flags,
+                          GAsyncReadyCallback callback,
+                          gpointer user_data)
+{
+  g_autoptr (GTask) task = g_task_new (self, NULL, callback, user_data);
+  Undefine *undefine;
+  GError *error = NULL;
+
+  if (!check_undefine (self, domain, flags, &error))
+    {
+      g_task_return_error (task, error);
+      return;
+    }
+  undefine = g_new0 (Undefine, 1);
+  undefine->store = g_object_ref (self->store);
+  undefine->domain = g_object_ref (domain);
+  undefine->uuid = g_strdup (vs_domain_get_uuid (domain));
+  undefine->name = g_strdup (vs_domain_get_name (domain));
+  undefine->active = vs_domain_is_active (domain);
+  g_task_set_task_data (task, undefine, (GDestroyNotify) undefine_free);
+  g_hash_table_add (self->reserved, g_strdup (undefine->uuid));
+  run_in_thread (task, undefine_thread, on_undefined);
+}
+
+/**
+ * vs_engine_undefine_finish:
+ * @self: the engine
+ * @result: as given to the callback
+ * @error: where to put %VMSNAP_ERROR_HAS_SNAPSHOTS, %VMSNAP_ERROR_BUSY, …
  *
  * Returns: whether it is gone
  */
 gboolean
-vs_engine_undefine (VsEngine *self, VsDomain *domain, VsUndefineFlags flags, GError **error)
+vs_engine_undefine_finish (VsEngine *self, GAsyncResult *result, GError **error)
 {
-  if (!check_undefine (self, domain, flags, error)
-      || !vs_store_remove_domain (self->store, vs_domain_get_uuid (domain), error))
-    return FALSE;
-  forget_snapshots (domain);
-  vs_domain_set_persistent (domain, FALSE);
-  vs_engine_drop_if_over (self, domain);
-  return TRUE;
+  return g_task_propagate_boolean (G_TASK (result), error);
 }

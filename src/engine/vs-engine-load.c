@@ -25,6 +25,7 @@ typedef struct
   char *status;
   GPtrArray *chains;
   GPtrArray *journals;
+  VsRecords *records;
 } Found;
 
 typedef struct
@@ -46,6 +47,7 @@ found_free (Found *found)
   g_free (found->status);
   g_clear_pointer (&found->chains, g_ptr_array_unref);
   g_clear_pointer (&found->journals, g_ptr_array_unref);
+  g_clear_pointer (&found->records, vs_records_free);
   g_free (found);
 }
 
@@ -175,6 +177,7 @@ find_domain (gpointer data, gpointer user_data)
       found_free (found);
       return;
     }
+  found->records = vs_engine_read_records (load->store, uuid);
   g_mutex_lock (&load->lock);
   g_ptr_array_add (load->found, found);
   g_mutex_unlock (&load->lock);
@@ -227,33 +230,55 @@ load_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *can
   g_task_return_boolean (task, TRUE);
 }
 
-/* The snapshots on record become objects. One that can't be read is put aside. */
-void
-vs_engine_load_snapshots (VsStore *store, VsDomain *domain)
+/* Snapshots on record, and which is the current one. A record that can't be read is put aside. Worker threads. */
+VsRecords *
+vs_engine_read_records (VsStore *store, const char *uuid)
 {
-  const char *uuid = vs_domain_get_uuid (domain);
+  VsRecords *records = g_new0 (VsRecords, 1);
   g_auto (GStrv) files = vs_store_list_files (store, uuid, SNAPSHOTS, ".xml");
-  g_autofree char *current = vs_store_read (store, uuid, NULL, CURRENT, NULL);
+  g_autoptr (GHashTable) names = g_hash_table_new (g_str_hash, g_str_equal);
 
+  records->defs = g_ptr_array_new_with_free_func ((GDestroyNotify) vs_snapshot_def_unref);
+  records->current = vs_store_read (store, uuid, NULL, CURRENT, NULL);
   for (guint i = 0; files[i] != NULL; i++)
     {
       g_autoptr (GError) error = NULL;
       g_autofree char *xml = vs_store_read (store, uuid, SNAPSHOTS, files[i], &error);
       g_autoptr (VsSnapshotDef) def = xml != NULL ? vs_snapshot_def_parse (xml, VS_DOMAIN_DEF_NONE, &error) : NULL;
-      g_autoptr (VsSnapshot) snapshot = NULL;
 
-      if (def != NULL && def->name != NULL && vs_domain_get_snapshot (domain, def->name) == NULL)
+      if (def != NULL && def->name != NULL && g_hash_table_add (names, def->name))
         {
-          snapshot = vs_snapshot_new (uuid, def);
-          vs_domain_add_snapshot (domain, snapshot);
+          g_ptr_array_add (records->defs, g_steal_pointer (&def));
           continue;
         }
       if (error == NULL)
         g_set_error (&error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_XML, "It has no name, or another file's");
       vs_store_set_aside (store, uuid, SNAPSHOTS, files[i], error);
     }
-  if (current != NULL)
-    vs_domain_set_current_snapshot (domain, vs_domain_get_snapshot (domain, g_strchomp (current)));
+  return records;
+}
+
+/* They become objects. Main thread. */
+void
+vs_engine_show_records (VsRecords *records, VsDomain *domain)
+{
+  for (guint i = 0; i < records->defs->len; i++)
+    {
+      g_autoptr (VsSnapshot) snapshot =
+        vs_snapshot_new (vs_domain_get_uuid (domain), g_ptr_array_index (records->defs, i));
+
+      vs_domain_add_snapshot (domain, snapshot);
+    }
+  if (records->current != NULL)
+    vs_domain_set_current_snapshot (domain, vs_domain_get_snapshot (domain, g_strchomp (records->current)));
+}
+
+void
+vs_records_free (VsRecords *records)
+{
+  g_ptr_array_unref (records->defs);
+  g_free (records->current);
+  g_free (records);
 }
 
 /* A guest of an earlier life. */
@@ -276,7 +301,7 @@ make_domain (VsEngine *self, Found *found)
   VsDomain *domain =
     vs_domain_new (self->store, found->def != NULL ? found->def : found->live_def, found->def != NULL);
 
-  vs_engine_load_snapshots (self->store, domain);
+  vs_engine_show_records (found->records, domain);
   if (found->guest != NULL)
     adopt (self, domain, found);
   else if (found->unreachable)

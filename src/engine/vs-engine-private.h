@@ -36,13 +36,24 @@ void vs_engine_retire_job (VsEngine *self,
                            VsJob *job);
 void vs_engine_drop_if_over (VsEngine *self,
                              VsDomain *domain);
-gboolean vs_engine_is_busy (VsEngine *self,
+gboolean vs_engine_is_held (VsEngine *self,
                             VsDomain *domain);
+gboolean vs_engine_check_admits (VsEngine *self,
+                                 VsDomain *domain,
+                                 GError **error);
 void vs_engine_queue_free (gpointer queue);
 
-/* The snapshots on record of a domain that has none yet */
-void vs_engine_load_snapshots (VsStore *store,
-                               VsDomain *domain);
+/* The snapshots on record of a domain that has none yet: read by a worker, shown on the main thread */
+typedef struct {
+  GPtrArray *defs; /* VsSnapshotDef */
+  char *current;
+} VsRecords;
+
+VsRecords *vs_engine_read_records (VsStore *store,
+                                   const char *uuid);
+void vs_engine_show_records (VsRecords *records,
+                             VsDomain *domain);
+void vs_records_free (VsRecords *records);
 
 /* For the threads that define and load: the disks of a definition as they are found, best effort */
 GPtrArray *vs_engine_probe_chains (VsDomainDef *def);

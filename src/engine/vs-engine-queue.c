@@ -65,7 +65,8 @@ vs_engine_is_busy (VsEngine *self, VsDomain *domain)
 {
   Queue *queue = g_hash_table_lookup (self->queues, vs_domain_get_uuid (domain));
 
-  return queue != NULL && queue->domain == domain && (queue->running != NULL || !g_queue_is_empty (&queue->waiting));
+  return vs_engine_is_held (self, domain)
+         || (queue != NULL && queue->domain == domain && (queue->running != NULL || !g_queue_is_empty (&queue->waiting)));
 }
 
 static void start_next (Queue *queue);
@@ -311,6 +312,8 @@ vs_engine_submit (VsEngine *self,
   VsJob *job;
   Queue *queue;
 
+  if (!vs_engine_check_admits (self, domain, error))
+    return NULL;
   if (busy && request->no_queue)
     {
       VsJob *other = vs_domain_get_job (domain);

@@ -211,6 +211,24 @@ vs_engine_remove_domain (VsEngine *self, VsDomain *domain)
     g_signal_emit (self, signals[DOMAIN_REMOVED], 0, domain);
 }
 
+/* Whether its definition is being written or removed at this moment. */
+gboolean
+vs_engine_is_held (VsEngine *self, VsDomain *domain)
+{
+  return g_hash_table_contains (self->reserved, vs_domain_get_uuid (domain));
+}
+
+/* Whether an operation on it may be taken in at all. */
+gboolean
+vs_engine_check_admits (VsEngine *self, VsDomain *domain, GError **error)
+{
+  if (!vs_engine_is_held (self, domain))
+    return TRUE;
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_BUSY, "The definition of %s is changing at this moment; try again",
+               vs_domain_get_name (domain));
+  return FALSE;
+}
+
 /* A transient domain goes when it has neither a guest nor work to do. */
 void
 vs_engine_drop_if_over (VsEngine *self, VsDomain *domain)
@@ -218,7 +236,7 @@ vs_engine_drop_if_over (VsEngine *self, VsDomain *domain)
   if (!vs_domain_get_persistent (domain) && !vs_domain_is_active (domain) && !vs_engine_is_busy (self, domain)
       && vs_engine_find_domain (self, vs_domain_get_uuid (domain)) == domain)
     {
-      vs_store_tidy_domain (self->store, vs_domain_get_uuid (domain));
+      vs_store_remove_transient (self->store, vs_domain_get_uuid (domain));
       vs_engine_remove_domain (self, domain);
     }
 }

@@ -76,10 +76,14 @@ typedef enum {
   VS_UNDEFINE_MANAGED_SAVE = 1 << 1,
 } VsUndefineFlags;
 
-gboolean vs_engine_undefine (VsEngine *self,
-                             VsDomain *domain,
-                             VsUndefineFlags flags,
-                             GError **error);
+void vs_engine_undefine_async (VsEngine *self,
+                               VsDomain *domain,
+                               VsUndefineFlags flags,
+                               GAsyncReadyCallback callback,
+                               gpointer user_data);
+gboolean vs_engine_undefine_finish (VsEngine *self,
+                                    GAsyncResult *result,
+                                    GError **error);
 void vs_engine_remove_domain (VsEngine *self,
                               VsDomain *domain);
 
@@ -105,6 +109,9 @@ VsJob *vs_engine_submit (VsEngine *self,
                          JsonObject *facts,
                          const VsRequest *request,
                          GError **error);
+
+gboolean vs_engine_is_busy (VsEngine *self,
+                            VsDomain *domain);
 
 gboolean vs_engine_claim_disks (VsEngine *self,
                                 VsDomainDef *def,

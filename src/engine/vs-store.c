@@ -466,6 +466,83 @@ vs_store_remove_domain (VsStore *self, const char *uuid, GError **error)
   return TRUE;
 }
 
+/* Removes what ends so in a folder; what can't be removed is said. */
+static void
+remove_files (VsStore *self, const char *uuid, const char *folder, const char *prefix, const char *suffix)
+{
+  g_auto (GStrv) files = vs_store_list_files (self, uuid, folder, suffix);
+
+  for (guint i = 0; files[i] != NULL; i++)
+    {
+      g_autoptr (GError) error = NULL;
+
+      if (g_str_has_prefix (files[i], prefix) && !vs_store_remove (self, uuid, folder, files[i], &error))
+        g_warning ("%s", error->message);
+    }
+}
+
+/**
+ * vs_store_remove_definition:
+ * @self: the store
+ * @uuid: the uuid of a domain with a running guest
+ * @error: where to put %VMSNAP_ERROR_IO
+ *
+ * Removes the definition, the snapshots' records and what is kept with them. What the guest uses stays: its UEFI
+ * variables, the state of its TPM.
+ *
+ * Returns: whether the definition is gone
+ */
+gboolean
+vs_store_remove_definition (VsStore *self, const char *uuid, GError **error)
+{
+  if (!vs_store_remove (self, uuid, NULL, "domain.xml", error))
+    return FALSE;
+  remove_files (self, uuid, NULL, "current-snapshot", "");
+  remove_files (self, uuid, "snapshots", "", ".xml");
+  remove_files (self, uuid, "nvram", "snapshot-", ".fd");
+  return TRUE;
+}
+
+/* Whether nothing is in there but what a guest had for itself. */
+static gboolean
+holds_only_guest_files (const char *path)
+{
+  g_autofree char *nvram = g_build_filename (path, "nvram", NULL);
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  g_autoptr (GDir) nvram_dir = g_dir_open (nvram, 0, NULL);
+  const char *name;
+
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
+    if (!g_str_equal (name, "nvram") && !g_str_equal (name, "tpm"))
+      return FALSE;
+  while (nvram_dir != NULL && (name = g_dir_read_name (nvram_dir)) != NULL)
+    if (!g_str_equal (name, "VARS.fd"))
+      return FALSE;
+  return dir != NULL;
+}
+
+/**
+ * vs_store_remove_transient:
+ * @self: the store
+ * @uuid: the uuid of a transient domain whose guest just ended
+ *
+ * Removes its UEFI variables and the state of its TPM, unless snapshots on record, an unsettled operation or anything
+ * else is there that may want them. Without a sync: if a power cut brings them back, they harm nobody.
+ */
+void
+vs_store_remove_transient (VsStore *self, const char *uuid)
+{
+  g_autofree char *path = vs_store_get_domain_dir (self, uuid);
+  g_autofree char *away = g_strconcat (path, REMOVED, NULL);
+
+  vs_store_tidy_domain (self, uuid);
+  if (!holds_only_guest_files (path))
+    return;
+  remove_tree (away);
+  if (g_rename (path, away) == 0)
+    remove_tree (away);
+}
+
 /**
  * vs_store_tidy_domain:
  * @self: the store

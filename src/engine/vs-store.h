@@ -72,6 +72,11 @@ void vs_store_set_aside (VsStore *self,
 gboolean vs_store_remove_domain (VsStore *self,
                                  const char *uuid,
                                  GError **error);
+gboolean vs_store_remove_definition (VsStore *self,
+                                     const char *uuid,
+                                     GError **error);
+void vs_store_remove_transient (VsStore *self,
+                                const char *uuid);
 void vs_store_tidy_domain (VsStore *self,
                            const char *uuid);
 

@@ -2,9 +2,10 @@
 """Domain and Job: guests that boot nothing are started, stopped, paused; jobs tell of it."""
 
 import os
+import uuid as uuid_module
 
 from support import BusTestCase, plain_xml
-from vmsnaptest import BUS_NAME, MANAGER, BusError, Disk, main, make_disk, wait_until
+from vmsnaptest import BUS_NAME, MANAGER, BusError, Disk, main, make_disk, paths, wait_until
 
 
 class Domain(BusTestCase):
@@ -177,6 +178,50 @@ class Domain(BusTestCase):
         self.assertEqual(self.client.get(path, "Domain", "State"), "running")
         self.call(path, "PowerOff")
         self.client.wait_signal("InterfacesRemoved", lambda signal: signal.arguments[0] == path)
+
+    def define_uefi(self, name):
+        code, variables = paths.firmware()
+        uuid = str(uuid_module.uuid4())
+        disk = make_disk(self.make_directory() / "vda.qcow2", 8)
+        xml = plain_xml(name, [disk], uuid=uuid).replace(
+            "machine='pc'>hvm</type>", "machine='q35'>hvm</type>"
+            f"<loader readonly='yes' type='pflash'>{code}</loader><nvram template='{variables}'/>")
+        path = self.client.call(MANAGER, "Manager", "DefineDomain", "s", xml)
+        self.addCleanup(self.forget, path)
+        return path, self.service.state / "domains" / uuid
+
+    def test_undefined_running_guest_keeps_its_uefi_variables(self):
+        path, directory = self.define_uefi("uefi")
+        self.start(path)
+        self.client.run(path, "Domain", "CreateSnapshot", "s", "before", location="internal")
+        kept = set(directory.rglob("*.fd"))
+        self.assertEqual(len(kept), 2)
+        self.call(path, "Undefine", snapshots_metadata=True)
+        self.assertEqual(self.client.call(path, "Domain", "ListSnapshots"), [])
+        self.assertEqual(list(directory.rglob("*.xml")), [])
+        self.assertEqual([file.name for file in directory.rglob("*.fd")], ["VARS.fd"])
+        # It works on: what is kept with a snapshot is read from there.
+        snapshot = self.client.run(path, "Domain", "CreateSnapshot", "s", "after", location="internal")["snapshot"]
+        self.client.run(snapshot, "Snapshot", "Delete")
+        self.call(path, "PowerOff")
+        self.client.wait_signal("InterfacesRemoved", lambda signal: signal.arguments[0] == path)
+        self.assertFalse(directory.exists())
+
+    def test_variables_stay_while_a_transient_domain_has_snapshots_on_record(self):
+        path, directory = self.define_uefi("uefi-kept")
+        self.start(path)
+        self.call(path, "Undefine")
+        self.client.run(path, "Domain", "CreateSnapshot", "s", "kept", location="internal")
+        self.call(path, "PowerOff")
+        self.client.wait_signal("InterfacesRemoved", lambda signal: signal.arguments[0] == path)
+        self.assertIn("VARS.fd", [file.name for file in directory.rglob("*.fd")])
+
+    def test_undefined_domain_that_is_off_leaves_nothing(self):
+        path, directory = self.define_uefi("uefi-off")
+        self.start(path)
+        self.call(path, "PowerOff")
+        self.call(path, "Undefine")
+        self.assertFalse(directory.exists())
 
     def test_disks_tell_their_chains(self):
         directory = self.make_directory()

@@ -7,7 +7,7 @@ import tempfile
 import unittest
 
 from support import plain_xml
-from vmsnaptest import MANAGER, PrivateBus, Service, TestCase, main, make_disk, paths
+from vmsnaptest import BusError, MANAGER, PrivateBus, Service, TestCase, main, make_disk, paths
 
 
 class Store(TestCase):
@@ -96,6 +96,24 @@ class Store(TestCase):
             self.assertEqual([client.get(snapshot, "Snapshot", "Name") for snapshot in listed], ["good"])
         self.assertTrue(record.with_name(record.name + ".unreadable").exists())
         self.assertIn(str(record), self.service.output())
+
+    def test_domain_with_an_unfinished_operation_cannot_be_undefined(self):
+        path, uuid = self.define("unfinished")
+        self.service.stop()
+        journal = self.service.state / "domains" / uuid / "journal" / "7.json"
+        journal.parent.mkdir(exist_ok=True)
+        journal.write_text('{"version": 1, "workflow": "of-the-future", "job": 7, "caller-uid": 0, "step": 0,'
+                           ' "committed": false, "facts": {}}')
+        self.service.start()
+        with self.service.client() as client:
+            with self.assertRaises(BusError) as caught:
+                client.call(path, "Domain", "Undefine")
+            self.assertEqual(caught.exception.name, "Busy")
+            self.assertIn("of-the-future", caught.exception.message)
+            self.assertTrue(journal.exists())
+            journal.unlink()
+            client.call(path, "Domain", "Undefine")
+        self.assertFalse(journal.parent.parent.exists())
 
     def test_strange_things_in_the_store_are_left_alone(self):
         self.define("whole")
