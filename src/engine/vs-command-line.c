@@ -135,7 +135,8 @@ add_identity (VsCommandLine *line, GError **error)
 {
   VsOption *name = vs_option_new (NULL);
   g_autofree char *pidfile = g_build_filename (line->context->directory, VS_GUEST_PIDFILE, NULL);
-  g_autofree char *monitor = g_strdup_printf ("socket,id=monitor,fd=%d,server=on,wait=off", VS_GUEST_MONITOR_FD);
+  g_autofree char *monitor = g_strdup_printf ("socket,id=monitor,fd=%d", VS_GUEST_MONITOR_FD);
+  g_autofree char *later = g_strdup_printf ("socket,id=monitor2,fd=%d,server=on,wait=off", VS_GUEST_LISTENER_FD);
 
   vs_option_add (name, "guest", "%s", line->def->name);
   vs_option_add (name, "debug-threads", "on");
@@ -150,6 +151,8 @@ add_identity (VsCommandLine *line, GError **error)
   vs_command_line_add (line, "-pidfile", pidfile);
   vs_command_line_add (line, "-chardev", monitor);
   vs_command_line_add (line, "-mon", "chardev=monitor,id=qmp,mode=control");
+  vs_command_line_add (line, "-chardev", later);
+  vs_command_line_add (line, "-mon", "chardev=monitor2,id=qmp2,mode=control");
   return TRUE;
 }
 

@@ -11,6 +11,7 @@
 
 #include <glib-unix.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define DEFAULT_TIMEOUT (30 * G_USEC_PER_SEC)
@@ -178,28 +179,50 @@ abandon (VsGuest *self)
 }
 
 static VsProcess *
-spawn_process (const VsGuestSpec *spec, const char *directory, int listener, GError **error)
+spawn_process (const VsGuestSpec *spec, const char *directory, int monitor, int listener, GError **error)
 {
   g_autofree char *log_name = g_strconcat (spec->uuid, ".log", NULL);
   g_autofree char *log_path = g_build_filename (spec->log_directory, log_name, NULL);
-  g_autofree VsProcessFd *fds = g_new (VsProcessFd, spec->n_fds + 1);
+  g_autofree VsProcessFd *fds = g_new (VsProcessFd, spec->n_fds + 2);
   const VsProcessSpec process_spec = {
     .argv = spec->argv,
     .environment = spec->environment,
     .log_path = log_path,
     .directory = directory,
     .fds = fds,
-    .n_fds = spec->n_fds + 1,
+    .n_fds = spec->n_fds + 2,
   };
 
-  fds[0] = (VsProcessFd){ listener, VS_GUEST_MONITOR_FD };
+  fds[0] = (VsProcessFd){ monitor, VS_GUEST_MONITOR_FD };
+  fds[1] = (VsProcessFd){ listener, VS_GUEST_LISTENER_FD };
   for (gsize i = 0; i < spec->n_fds; i++)
-    fds[i + 1] = spec->fds[i];
+    fds[i + 2] = spec->fds[i];
   return vs_process_spawn (&process_spec, error);
 }
 
-/* Listens and connects before there is anybody to accept: so nothing has to be waited for but QEMU's greeting, and the
- * death of QEMU, who then is the only one to hold the listening end, is noticed as the end of the connection. */
+/* Gives QEMU a connection that stands already: so nothing has to be waited for but its greeting, and its death, for it
+ * then is the only one to hold the other end, is noticed as the end of the connection. */
+static VsProcess *
+spawn_connected (const VsGuestSpec *spec, const char *directory, int listener, int *monitor, GError **error)
+{
+  VsProcess *process;
+  int ends[2];
+
+  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
+    {
+      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_FAILED, "Can't make a connection for the monitor of domain %s: %s",
+                   spec->name, g_strerror (errno));
+      return NULL;
+    }
+  process = spawn_process (spec, directory, ends[1], listener, error);
+  close (ends[1]);
+  if (process != NULL)
+    *monitor = ends[0];
+  else
+    close (ends[0]);
+  return process;
+}
+
 static VsProcess *
 spawn_with_monitor (const VsGuestSpec *spec, const char *directory, int *monitor, GError **error)
 {
@@ -208,15 +231,13 @@ spawn_with_monitor (const VsGuestSpec *spec, const char *directory, int *monitor
 
   if (listener < 0)
     return NULL;
-  *monitor = vs_guest_socket_connect (directory, VS_GUEST_MONITOR_SOCKET, error);
-  process = *monitor >= 0 ? spawn_process (spec, directory, listener, error) : NULL;
+  /* Whoever connects while QEMU starts shall not make it wait in accept(), see VS_GUEST_MONITOR_FD. */
+  g_unix_set_fd_nonblocking (listener, TRUE, NULL);
+  process = spawn_connected (spec, directory, listener, monitor, error);
   close (listener);
-  if (process != NULL)
-    return process;
-  if (*monitor >= 0)
-    close (*monitor);
-  vs_guest_clean_directory (directory);
-  return NULL;
+  if (process == NULL)
+    vs_guest_clean_directory (directory);
+  return process;
 }
 
 static gboolean

@@ -14,17 +14,26 @@ G_DECLARE_FINAL_TYPE (VsGuest, vs_guest, VS, GUEST, GObject)
 /**
  * VS_GUEST_MONITOR_FD:
  *
- * The number under which QEMU inherits the monitor's listening socket: it listens before QEMU starts, so that
- * connecting needs no waiting for a file to appear, and QEMU's death closes it.
+ * The number under which QEMU inherits its end of the connection to the monitor of whoever starts it. It is connected
+ * already: two threads of QEMU look at a listening socket while it starts, and a client that comes then may get two
+ * greetings, or leave one thread, and with it the guest, waiting for another client for ever (seen on 7.2 and 10.0).
  */
 #define VS_GUEST_MONITOR_FD 3
+
+/**
+ * VS_GUEST_LISTENER_FD:
+ *
+ * The number under which QEMU inherits the listening socket of a second monitor, where the guest is found again by a
+ * later life of the service.
+ */
+#define VS_GUEST_LISTENER_FD 4
 
 /**
  * VS_GUEST_FIRST_FREE_FD:
  *
  * The first number for other descriptors that cross into QEMU.
  */
-#define VS_GUEST_FIRST_FREE_FD 4
+#define VS_GUEST_FIRST_FREE_FD 5
 
 /* File names in a guest's directory, which is QEMU's working directory: so that its command line names sockets by these
  * alone, and the limit of 107 bytes for a socket's path is out of the way. */

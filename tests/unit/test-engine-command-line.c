@@ -145,7 +145,7 @@ probe_chains (Fixture *f, VsDomainDef *def)
 static GStrv
 build (Fixture *f, VsDomainDef *def, GHashTable *chains, GError **error)
 {
-  static const int tap_fds[] = { 4, 5 };
+  static const int tap_fds[] = { VS_GUEST_FIRST_FREE_FD, VS_GUEST_FIRST_FREE_FD + 1 };
   g_autofree char *directory = vs_guest_directory (f->dir, def->uuid);
   const VsCommandLineContext context = {
     .directory = directory,
