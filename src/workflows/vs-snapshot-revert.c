@@ -66,7 +66,7 @@ note_snapshot (VsDomain *domain, VsSnapshotDef *def, JsonObject *facts)
 static gboolean
 fits_guest (VsDomain *domain, VsSnapshotDef *def, char **difference)
 {
-  return vs_domain_def_guest_abi_equal (vs_domain_get_def (domain), def->domain, difference);
+  return vs_domain_def_guest_abi_equal (def->domain, vs_domain_get_def (domain), difference);
 }
 
 /* A running guest with other devices has to end before the snapshot's own can be: not without being told so. */
