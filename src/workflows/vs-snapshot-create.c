@@ -333,14 +333,27 @@ static const VsStep steps[] = {
 
 const VsWorkflow vs_workflow_snapshot_create = { "snapshot-create", "snapshot-create-internal", check, steps, G_N_ELEMENTS (steps) };
 
+/* Also by one that is still to be made. */
+static gboolean
+is_taken (VsEngine *engine, VsDomain *domain, const char *name)
+{
+  g_autoptr (GList) jobs = vs_engine_list_jobs (engine);
+
+  for (GList *l = jobs; l != NULL; l = l->next)
+    if (!vs_job_has_ended (l->data) && g_strcmp0 (vs_job_get_snapshot_name (l->data), name) == 0
+        && g_str_equal (vs_job_get_domain_uuid (l->data), vs_domain_get_uuid (domain)))
+      return TRUE;
+  return vs_domain_get_snapshot (domain, name) != NULL;
+}
+
 static char *
-name_from_time (VsDomain *domain)
+name_from_time (VsEngine *engine, VsDomain *domain)
 {
   g_autoptr (GDateTime) now = g_date_time_new_now_utc ();
   g_autofree char *base = g_date_time_format (now, "%Y-%m-%dT%H-%M-%SZ");
   char *name = g_strdup (base);
 
-  for (guint i = 2; vs_domain_get_snapshot (domain, name) != NULL; i++)
+  for (guint i = 2; is_taken (engine, domain, name); i++)
     {
       g_free (name);
       name = g_strdup_printf ("%s-%u", base, i);
@@ -370,7 +383,7 @@ vs_operation_snapshot_create_internal (VsEngine *engine,
                                        GError **error)
 {
   g_autoptr (JsonObject) facts = json_object_new ();
-  g_autofree char *made = *name == '\0' ? name_from_time (domain) : g_strdup (name);
+  g_autofree char *made = *name == '\0' ? name_from_time (engine, domain) : g_strdup (name);
   g_autofree char *tag = NULL;
 
   if (!vmsnap_name_is_valid (made))
