@@ -8,6 +8,8 @@
 
 #include "vmsnap-error.h"
 
+#define QEMU_END_TIMEOUT (30 * G_USEC_PER_SEC)
+
 static gboolean
 is_cancelled (VsRun *self)
 {
@@ -48,6 +50,22 @@ begin_step (VsRun *self, guint index, GError **error)
   return vs_journal_write (self->journal, self->store, error) && (!commits || commit (self, error));
 }
 
+/* What must be done whatever happens is done with the guest or without it. QEMU's monitor ends a little before QEMU, and
+ * until that has let go of its files nothing can be done without it: so its end is waited for, and then tried again. */
+static gboolean
+insist (VsRun *self, VsStepFunc func, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+
+  if (func (self, &local))
+    return TRUE;
+  if (g_error_matches (local, VMSNAP_ERROR, VMSNAP_ERROR_HYPERVISOR_GONE) && self->guest != NULL
+      && vs_process_wait (vs_guest_get_process (self->guest), QEMU_END_TIMEOUT, NULL, NULL))
+    return func (self, error);
+  g_propagate_error (error, g_steal_pointer (&local));
+  return FALSE;
+}
+
 static gboolean
 run_step (VsRun *self, guint index, GError **error)
 {
@@ -58,7 +76,7 @@ run_step (VsRun *self, guint index, GError **error)
   if (!begin_step (self, index, error))
     return FALSE;
   vs_job_report_phase (self->job, step->phase);
-  if (!step->run (self, error))
+  if (self->journal->committed ? !insist (self, step->run, error) : !step->run (self, error))
     return FALSE;
   if (step->commit == VS_COMMIT_WHEN_DONE && !self->journal->committed && !commit (self, error))
     return FALSE;
@@ -84,7 +102,7 @@ undo_steps (VsRun *self, guint from, GError **error)
       self->journal->step = i;
       if (i != from && !vs_journal_write (self->journal, self->store, NULL))
         g_warning ("The journal of job %u can't follow its undoing", self->journal->number);
-      if (!step->undo (self, error))
+      if (!insist (self, step->undo, error))
         {
           g_prefix_error (error, "“%s”: ", step->phase);
           self->undoing = FALSE;
