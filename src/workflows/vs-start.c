@@ -152,6 +152,24 @@ spawn (VsRun *run, VsHelpers *helpers, GPtrArray *chains, GError **error)
   return vs_guest_spawn (&spec, vs_run_get_cancellable (run), error);
 }
 
+/* What no command line can say: cables that are pulled. */
+static gboolean
+pull_cables (VsRun *run, GError **error)
+{
+  GPtrArray *interfaces = vs_run_get_def (run)->interfaces;
+
+  for (guint i = 0; i < interfaces->len; i++)
+    {
+      const VsInterfaceDef *interface = g_ptr_array_index (interfaces, i);
+      g_autofree char *id = g_strdup_printf ("net%u", i);
+
+      if (interface->link == VS_TRISTATE_OFF
+          && !vs_steps_call (run, "set_link", qmp_args_new ("s:name", id, "b:up", FALSE, NULL), error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
 /* QEMU is there, its monitor answers, and the processors stand still. */
 gboolean
 vs_start_spawn (VsRun *run, GError **error)
@@ -175,7 +193,7 @@ vs_start_spawn (VsRun *run, GError **error)
   if (guest == NULL)
     return FALSE;
   vs_run_set_guest (run, guest);
-  return vs_run_on_main (run, attach, NULL, error) && vs_guest_record (guest, error);
+  return vs_run_on_main (run, attach, NULL, error) && vs_guest_record (guest, error) && pull_cables (run, error);
 }
 
 /* Undo: a guest that never ran has nothing to lose. */

@@ -14,15 +14,6 @@
 #include "vs-steps.h"
 
 static void
-tag_state_free (VsTagState *state)
-{
-  g_free (state->target);
-  g_free (state->node);
-  g_free (state->path);
-  g_free (state);
-}
-
-static void
 add_disk (JsonArray *disks, const VsDiskDef *disk)
 {
   JsonObject *item = json_object_new ();
@@ -115,186 +106,6 @@ vs_tags_aim (VsRun *run, VsTagsSet set)
     json_object_remove_member (facts, VS_TAGS_FACT_VMSTATE);
 }
 
-static GPtrArray *
-list_disks (VsRun *run)
-{
-  JsonArray *disks = json_object_get_array_member (vs_run_get_facts (run), VS_TAGS_FACT_DISKS);
-  GPtrArray *states = g_ptr_array_new_with_free_func ((GDestroyNotify) tag_state_free);
-
-  for (guint i = 0; disks != NULL && i < json_array_get_length (disks); i++)
-    {
-      JsonObject *item = json_array_get_object_element (disks, i);
-      VsTagState *state = g_new0 (VsTagState, 1);
-
-      state->target = g_strdup (json_object_get_string_member (item, "target"));
-      state->path = g_strdup (json_object_get_string_member (item, "path"));
-      g_ptr_array_add (states, state);
-    }
-  return states;
-}
-
-const VsTagState *
-vs_tags_get_vmstate (VsRun *run, GPtrArray *states)
-{
-  const char *target = vs_run_get_string (run, VS_TAGS_FACT_VMSTATE);
-
-  for (guint i = 0; i < states->len; i++)
-    {
-      const VsTagState *state = g_ptr_array_index (states, i);
-
-      if (g_strcmp0 (state->target, target) == 0)
-        return state;
-    }
-  return NULL;
-}
-
-/* What QEMU says of one drive: its active node, and the tags in it. */
-static void
-read_inserted (JsonObject *inserted, const char *tag, VsTagState *state)
-{
-  JsonObject *image = json_object_get_object_member (inserted, "image");
-  JsonArray *snapshots = image != NULL && json_object_has_member (image, "snapshots")
-                           ? json_object_get_array_member (image, "snapshots")
-                           : NULL;
-
-  state->node = g_strdup (json_object_get_string_member_with_default (inserted, "node-name", NULL));
-  for (guint i = 0; snapshots != NULL && i < json_array_get_length (snapshots); i++)
-    {
-      JsonObject *snapshot = json_array_get_object_element (snapshots, i);
-
-      if (g_strcmp0 (json_object_get_string_member_with_default (snapshot, "name", NULL), tag) != 0)
-        continue;
-      state->present = TRUE;
-      state->vm_state_size = json_object_get_int_member_with_default (snapshot, "vm-state-size", 0);
-    }
-}
-
-/* query-block gives a device's id, or its path in the object tree where the drive hangs on a part of it. */
-static gboolean
-is_device (JsonObject *drive, const char *id)
-{
-  const char *qdev = json_object_get_string_member_with_default (drive, "qdev", "");
-  g_auto (GStrv) parts = g_strsplit (qdev, "/", -1);
-
-  return g_strv_contains ((const char *const *) parts, id);
-}
-
-/* The path of a drive's active file. QEMU writes `json:{…}` where opening the plain path would give something else, as
- * with an overlay whose header names its backing file by a relative path. */
-static char *
-inserted_path (JsonObject *inserted)
-{
-  const char *name = json_object_get_string_member_with_default (inserted, "file", "");
-  g_autoptr (JsonNode) root = g_str_has_prefix (name, "json:") ? json_from_string (name + strlen ("json:"), NULL) : NULL;
-  JsonNode *file;
-
-  if (root == NULL || !JSON_NODE_HOLDS_OBJECT (root))
-    return g_strdup (name);
-  file = json_object_get_member (json_node_get_object (root), "file");
-  if (file == NULL || !JSON_NODE_HOLDS_OBJECT (file))
-    return g_strdup (name);
-  return g_strdup (json_object_get_string_member_with_default (json_node_get_object (file), "filename", ""));
-}
-
-static gboolean
-has_file (JsonObject *inserted, const char *path)
-{
-  g_autofree char *inside = inserted_path (inserted);
-
-  return g_str_equal (inside, path);
-}
-
-/* A disk that the guest doesn't have, or has with another file in it, is looked at as a file. */
-static gboolean
-look_online (QmpClient *monitor, const char *tag, GPtrArray *states, GError **error)
-{
-  g_autoptr (JsonNode) reply = qmp_client_call (monitor, "query-block", NULL, NULL, error);
-  JsonArray *drives;
-
-  if (reply == NULL)
-    return FALSE;
-  drives = json_node_get_array (reply);
-  for (guint i = 0; i < states->len; i++)
-    {
-      VsTagState *state = g_ptr_array_index (states, i);
-      g_autofree char *id = vs_block_device_id (state->target);
-
-      for (guint j = 0; j < json_array_get_length (drives); j++)
-        {
-          JsonObject *drive = json_array_get_object_element (drives, j);
-          JsonObject *inserted =
-            json_object_has_member (drive, "inserted") ? json_object_get_object_member (drive, "inserted") : NULL;
-
-          if (inserted != NULL && is_device (drive, id) && has_file (inserted, state->path))
-            read_inserted (inserted, tag, state);
-        }
-    }
-  return TRUE;
-}
-
-static gboolean
-look_offline (VsRun *run, const char *tag, VsTagState *state, GError **error)
-{
-  g_autofree char *tool = vs_steps_image_tool (run, error);
-  g_autoptr (VsImageInfo) info = tool != NULL ? vs_image_info (tool, state->path, "qcow2", NULL, error) : NULL;
-  const VsImageSnapshot *found;
-
-  if (info == NULL)
-    return FALSE;
-  found = vs_image_info_find_snapshot (info, tag);
-  state->present = found != NULL;
-  state->vm_state_size = found != NULL ? found->vm_state_size : 0;
-  return TRUE;
-}
-
-/**
- * vs_tags_look:
- * @run: a run with the fact of its disks
- * @tag: a tag
- * @error: where to put an error
- *
- * Returns: (transfer full) (element-type VsTagState) (nullable): each disk, and whether it has @tag
- */
-GPtrArray *
-vs_tags_look (VsRun *run, const char *tag, GError **error)
-{
-  g_autoptr (GPtrArray) states = list_disks (run);
-  QmpClient *monitor = vs_run_get_monitor (run, NULL);
-
-  if (monitor != NULL && !look_online (monitor, tag, states, error))
-    return NULL;
-  for (guint i = 0; i < states->len; i++)
-    {
-      VsTagState *state = g_ptr_array_index (states, i);
-
-      if (state->node == NULL && !look_offline (run, tag, state, error))
-        return NULL;
-    }
-  return g_steal_pointer (&states);
-}
-
-/* Every disk has it, and where there is memory, that is there too. QEMU itself would make do with less. */
-gboolean
-vs_tags_check_complete (VsRun *run, GPtrArray *states, const char *tag, GError **error)
-{
-  g_autoptr (GString) missing = g_string_new (NULL);
-
-  for (guint i = 0; i < states->len; i++)
-    {
-      const VsTagState *state = g_ptr_array_index (states, i);
-
-      if (!state->present)
-        g_string_append_printf (missing, "%s%s (%s)", missing->len > 0 ? ", " : "", state->target, state->path);
-    }
-  if (missing->len == 0)
-    return TRUE;
-  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_FOUND,
-               "The internal snapshot %s is missing in: %s; somebody removed it there, or the file was replaced. Delete "
-               "the snapshot with metadata-only to forget it",
-               tag, missing->str);
-  return FALSE;
-}
-
 static GStrv
 list_nodes (GPtrArray *states, gboolean only_present)
 {
@@ -308,23 +119,6 @@ list_nodes (GPtrArray *states, gboolean only_present)
         g_strv_builder_add (builder, state->node);
     }
   return g_strv_builder_end (builder);
-}
-
-/* Whether the guest has all of them. */
-gboolean
-vs_tags_check_nodes (GPtrArray *states, GError **error)
-{
-  for (guint i = 0; i < states->len; i++)
-    {
-      const VsTagState *state = g_ptr_array_index (states, i);
-
-      if (state->node != NULL)
-        continue;
-      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_STATE, "The guest doesn't have disk %s with %s in it",
-                   state->target, state->path);
-      return FALSE;
-    }
-  return TRUE;
 }
 
 typedef struct
@@ -457,7 +251,7 @@ for_each_image (VsRun *run, const char *tag, ImageFunc func, GPtrArray *states, 
 gboolean
 vs_tags_create_offline (VsRun *run, const char *tag, GError **error)
 {
-  g_autoptr (GPtrArray) states = list_disks (run);
+  g_autoptr (GPtrArray) states = vs_tags_list (run);
 
   return for_each_image (run, tag, vs_image_snapshot_create, states, FALSE, error);
 }
@@ -465,7 +259,7 @@ vs_tags_create_offline (VsRun *run, const char *tag, GError **error)
 gboolean
 vs_tags_apply_offline (VsRun *run, const char *tag, GError **error)
 {
-  g_autoptr (GPtrArray) states = list_disks (run);
+  g_autoptr (GPtrArray) states = vs_tags_list (run);
 
   return for_each_image (run, tag, vs_image_snapshot_apply, states, FALSE, error);
 }

@@ -56,6 +56,7 @@ gboolean vs_tags_choose_disks (VsDomainDef *def,
 /* The disks of a snapshot on record */
 JsonArray *vs_tags_list_disks (VsSnapshotDef *snapshot);
 
+GPtrArray *vs_tags_list (VsRun *run);
 GPtrArray *vs_tags_look (VsRun *run,
                          const char *tag,
                          GError **error);

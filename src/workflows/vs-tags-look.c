@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Looking for tags in qcow2 files: what the guest's QEMU says of its active nodes, or qemu-img of a file. Threads of
+ * runs.
+ */
+#include <string.h>
+
+#include "qmp-json.h"
+#include "vmsnap-error.h"
+#include "vs-command-line.h"
+#include "vs-image-tool.h"
+#include "vs-steps.h"
+#include "vs-tags.h"
+
+static void
+tag_state_free (VsTagState *state)
+{
+  g_free (state->target);
+  g_free (state->node);
+  g_free (state->path);
+  g_free (state);
+}
+
+/* The disks that count now, not looked at yet. */
+GPtrArray *
+vs_tags_list (VsRun *run)
+{
+  JsonArray *disks = json_object_get_array_member (vs_run_get_facts (run), VS_TAGS_FACT_DISKS);
+  GPtrArray *states = g_ptr_array_new_with_free_func ((GDestroyNotify) tag_state_free);
+
+  for (guint i = 0; disks != NULL && i < json_array_get_length (disks); i++)
+    {
+      JsonObject *item = json_array_get_object_element (disks, i);
+      VsTagState *state = g_new0 (VsTagState, 1);
+
+      state->target = g_strdup (json_object_get_string_member (item, "target"));
+      state->path = g_strdup (json_object_get_string_member (item, "path"));
+      g_ptr_array_add (states, state);
+    }
+  return states;
+}
+
+const VsTagState *
+vs_tags_get_vmstate (VsRun *run, GPtrArray *states)
+{
+  const char *target = vs_run_get_string (run, VS_TAGS_FACT_VMSTATE);
+
+  for (guint i = 0; i < states->len; i++)
+    {
+      const VsTagState *state = g_ptr_array_index (states, i);
+
+      if (g_strcmp0 (state->target, target) == 0)
+        return state;
+    }
+  return NULL;
+}
+
+/* The tags in a node. */
+static void
+read_tags (JsonObject *node, const char *tag, VsTagState *state)
+{
+  JsonArray *snapshots = qmp_json_get_array (qmp_json_get_object (node, "image"), "snapshots");
+
+  for (guint i = 0; snapshots != NULL && i < json_array_get_length (snapshots); i++)
+    {
+      JsonObject *snapshot = qmp_json_array_get_object (snapshots, i);
+      gint64 size = 0;
+
+      if (g_strcmp0 (qmp_json_get_string (snapshot, "name"), tag) != 0)
+        continue;
+      state->present = TRUE;
+      qmp_json_get_int (snapshot, "vm-state-size", &size);
+      state->vm_state_size = size;
+    }
+}
+
+/* The path of a node's file. QEMU writes `json:{…}` where opening the plain path would give something else, as with an
+ * overlay whose header names its backing file by a relative path. */
+static char *
+node_path (JsonObject *node)
+{
+  const char *name = qmp_json_get_string (node, "file");
+  g_autoptr (JsonNode) root = NULL;
+  const char *inner;
+
+  if (name == NULL || !g_str_has_prefix (name, "json:"))
+    return g_strdup (name);
+  root = json_from_string (name + strlen ("json:"), NULL);
+  inner = qmp_json_get_string (qmp_json_get_object (qmp_json_node_get_object (root), "file"), "filename");
+  return g_strdup (inner != NULL ? inner : name);
+}
+
+/* The node behind a device; NULL when the guest has no such device, or nothing is in it. */
+static char *
+find_active_node (QmpClient *monitor, const char *target)
+{
+  g_autofree char *id = vs_block_device_id (target);
+  g_autofree char *path = g_strconcat ("/machine/peripheral/", id, NULL);
+  g_autoptr (JsonNode) reply =
+    qmp_client_call (monitor, "qom-get", qmp_args_new ("s:path", path, "s:property", "drive", NULL), NULL, NULL);
+  const char *node = reply != NULL && JSON_NODE_HOLDS_VALUE (reply) ? json_node_get_string (reply) : NULL;
+
+  return node != NULL && *node != '\0' ? g_strdup (node) : NULL;
+}
+
+static JsonObject *
+find_node (JsonArray *nodes, const char *name)
+{
+  for (guint i = 0; nodes != NULL && i < json_array_get_length (nodes); i++)
+    {
+      JsonObject *node = qmp_json_array_get_object (nodes, i);
+
+      if (g_strcmp0 (qmp_json_get_string (node, "node-name"), name) == 0)
+        return node;
+    }
+  return NULL;
+}
+
+/* A disk that the guest doesn't have, or has with another file in it, is looked at as a file. Not by query-block: it
+ * repeats each backing chain, nested as deep as the chain is long. */
+static gboolean
+look_online (QmpClient *monitor, const char *tag, GPtrArray *states, GError **error)
+{
+  g_autoptr (JsonNode) reply =
+    qmp_client_call (monitor, "query-named-block-nodes", qmp_args_new ("b:flat", TRUE, NULL), NULL, error);
+  JsonArray *nodes = qmp_json_node_get_array (reply);
+
+  if (reply == NULL)
+    return FALSE;
+  for (guint i = 0; i < states->len; i++)
+    {
+      VsTagState *state = g_ptr_array_index (states, i);
+      g_autofree char *name = find_active_node (monitor, state->target);
+      JsonObject *node = name != NULL ? find_node (nodes, name) : NULL;
+      g_autofree char *path = node != NULL ? node_path (node) : NULL;
+
+      if (g_strcmp0 (path, state->path) != 0)
+        continue;
+      state->node = g_steal_pointer (&name);
+      read_tags (node, tag, state);
+    }
+  return TRUE;
+}
+
+static gboolean
+look_offline (VsRun *run, const char *tag, VsTagState *state, GError **error)
+{
+  g_autofree char *tool = vs_steps_image_tool (run, error);
+  g_autoptr (VsImageInfo) info = tool != NULL ? vs_image_info (tool, state->path, "qcow2", NULL, error) : NULL;
+  const VsImageSnapshot *found;
+
+  if (info == NULL)
+    return FALSE;
+  found = vs_image_info_find_snapshot (info, tag);
+  state->present = found != NULL;
+  state->vm_state_size = found != NULL ? found->vm_state_size : 0;
+  return TRUE;
+}
+
+/**
+ * vs_tags_look:
+ * @run: a run with the fact of its disks
+ * @tag: a tag
+ * @error: where to put an error
+ *
+ * Returns: (transfer full) (element-type VsTagState) (nullable): each disk, and whether it has @tag
+ */
+GPtrArray *
+vs_tags_look (VsRun *run, const char *tag, GError **error)
+{
+  g_autoptr (GPtrArray) states = vs_tags_list (run);
+  QmpClient *monitor = vs_run_get_monitor (run, NULL);
+
+  if (monitor != NULL && !look_online (monitor, tag, states, error))
+    return NULL;
+  for (guint i = 0; i < states->len; i++)
+    {
+      VsTagState *state = g_ptr_array_index (states, i);
+
+      if (state->node == NULL && !look_offline (run, tag, state, error))
+        return NULL;
+    }
+  return g_steal_pointer (&states);
+}
+
+/* Every disk has it, and where there is memory, that is there too. QEMU itself would make do with less. */
+gboolean
+vs_tags_check_complete (VsRun *run, GPtrArray *states, const char *tag, GError **error)
+{
+  g_autoptr (GString) missing = g_string_new (NULL);
+
+  for (guint i = 0; i < states->len; i++)
+    {
+      const VsTagState *state = g_ptr_array_index (states, i);
+
+      if (!state->present)
+        g_string_append_printf (missing, "%s%s (%s)", missing->len > 0 ? ", " : "", state->target, state->path);
+    }
+  if (missing->len == 0)
+    return TRUE;
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_FOUND,
+               "The internal snapshot %s is missing in: %s; somebody removed it there, or the file was replaced. Delete "
+               "the snapshot with metadata-only to forget it",
+               tag, missing->str);
+  return FALSE;
+}
+
+/* Whether the guest has all of them. */
+gboolean
+vs_tags_check_nodes (GPtrArray *states, GError **error)
+{
+  for (guint i = 0; i < states->len; i++)
+    {
+      const VsTagState *state = g_ptr_array_index (states, i);
+
+      if (state->node != NULL)
+        continue;
+      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_STATE, "The guest doesn't have disk %s with %s in it",
+                   state->target, state->path);
+      return FALSE;
+    }
+  return TRUE;
+}
