@@ -237,7 +237,7 @@ test_wait_for_concluded (Emulator *emulator, gconstpointer data)
   remove_image (emulator, "image");
 }
 
-/* The witness of a success stays until it is dismissed; that of a failure isn't needed. */
+/* The witness of an end, good or bad, stays until it is dismissed. */
 static void
 test_keep (Emulator *emulator, gconstpointer data)
 {
@@ -256,6 +256,9 @@ test_keep (Emulator *emulator, gconstpointer data)
   g_assert_false (qmp_job_run_and_keep (emulator->client, "blockdev-create",
                                         create_args (emulator, "job", "none/image"), "job", NULL, NULL, NULL, &error));
   g_assert_error (error, VMSNAP_ERROR, VMSNAP_ERROR_HYPERVISOR);
+  g_clear_error (&error);
+  assert_status (emulator, "job", QMP_JOB_FAILED);
+  g_assert_true (qmp_job_dismiss (emulator->client, "job", &error));
   assert_status (emulator, "job", QMP_JOB_ABSENT);
   remove_image (emulator, "image");
 }
@@ -507,7 +510,7 @@ main (int argc, char **argv)
   ADD ("/qmp/job/wait-for-one-that-runs", test_wait_for_running);
   ADD ("/qmp/job/wait-for-one-that-has-concluded", test_wait_for_concluded);
   ADD ("/qmp/job/wait-for-none-is-not-found", test_wait_for_absent);
-  ADD ("/qmp/job/kept-success-stays-until-dismissed", test_keep);
+  ADD ("/qmp/job/kept-end-stays-until-dismissed", test_keep);
   ADD ("/qmp/job/many-at-once-are-kept-apart", test_many_at_once);
   g_test_add ("/qmp/job/snapshots-are-saved-loaded-and-deleted", Emulator, "pc,accel=tcg", emulator_set_up,
               test_snapshots, emulator_tear_down);
