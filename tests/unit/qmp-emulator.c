@@ -27,7 +27,8 @@ emulator_set_up (Emulator *emulator, gconstpointer data)
 
   emulator->dir = g_dir_make_tmp ("vmsnap-qemu-XXXXXX", NULL);
   emulator->monitor = g_build_filename (emulator->dir, "monitor", NULL);
-  monitor = g_strdup_printf ("socket,id=monitor,path=%s,server=on,wait=off", emulator->monitor);
+  /* It waits for us: two threads of a QEMU that starts look at its socket, and may both greet whoever comes then. */
+  monitor = g_strdup_printf ("socket,id=monitor,path=%s,server=on,wait=on", emulator->monitor);
   g_subprocess_launcher_set_child_setup (launcher, die_with_parent, NULL, NULL);
   emulator->process
     = g_subprocess_launcher_spawn (launcher, &error, program != NULL ? program : "qemu-system-x86_64", "-machine",

@@ -77,7 +77,8 @@ class BareQemu:
                 "-kernel", str(guest.kernel), "-initrd", str(guest.initrd), "-append", guest.cmdline,
                 *self._disk_arguments(), *self._channel_arguments(),
                 "-serial", f"file:{self.serial_log}",
-                "-qmp", f"unix:{self.directory / 'qmp.sock'},server=on,wait=off", *self.extra]
+                # It waits for us: two threads of a QEMU that starts look at its socket, and may both greet who comes then.
+                "-qmp", f"unix:{self.directory / 'qmp.sock'},server=on,wait=on", *self.extra]
 
     def start(self, *arguments):
         """Starts it, with further arguments such as -S, and connects its monitor."""
