@@ -195,8 +195,10 @@ vs_steps_wait_for_job (VsRun *run, const char *job_id, GError **error)
 
   if (monitor == NULL || qmp_job_wait (monitor, job_id, NULL, NULL, NULL, &local))
     return TRUE;
-  /* How it ended is seen from what it did. */
-  if (g_error_matches (local, VMSNAP_ERROR, VMSNAP_ERROR_TIMEOUT))
+  /* How it ended is seen from what it did. But a monitor may also close while QEMU, and the job, live on. */
+  if (g_error_matches (local, VMSNAP_ERROR, VMSNAP_ERROR_TIMEOUT)
+      || (g_error_matches (local, VMSNAP_ERROR, VMSNAP_ERROR_HYPERVISOR_GONE)
+          && !vs_process_wait (vs_guest_get_process (vs_run_get_guest (run)), END_TIMEOUT, NULL, NULL)))
     {
       g_propagate_error (error, g_steal_pointer (&local));
       return FALSE;
