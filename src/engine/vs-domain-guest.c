@@ -8,6 +8,9 @@
 #include "vmsnap-error.h"
 #include "vs-command-line.h"
 
+/* How long the last events of a guest that has exited may take to arrive. */
+#define LAST_EVENTS_SECONDS 2
+
 /* Takes what was expected, so that it explains one event only. */
 static VmSnapStateReason
 take (VmSnapStateReason *expected)
@@ -108,6 +111,13 @@ on_panicked (VsDomain *self, JsonObject *data)
   vs_domain_emit_event (self, "crashed", NULL);
 }
 
+/* A guest that had crashed has not any more. */
+static void
+on_reset (VsDomain *self, JsonObject *data)
+{
+  ask_status (self);
+}
+
 static void
 on_block_io_error (VsDomain *self, JsonObject *data)
 {
@@ -144,6 +154,7 @@ static const struct
   { "STOP", on_stop },
   { "RESUME", on_resume },
   { "SHUTDOWN", on_shutdown },
+  { "RESET", on_reset },
   { "GUEST_PANICKED", on_panicked },
   { "BLOCK_IO_ERROR", on_block_io_error },
   { "VSERPORT_CHANGE", on_port_change },
@@ -157,9 +168,11 @@ on_event (QmpClient *client, const char *name, JsonObject *data, gint64 usec, Vs
       handlers[i].func (self, data);
 }
 
+/* The guest has ended, and all it had to say was heard. */
 static void
-on_exited (VsGuest *guest, VsDomain *self)
+conclude (VsDomain *self)
 {
+  VsGuest *guest = self->guest;
   g_autoptr (VsDomain) keep = g_object_ref (self);
   VmSnapStateReason reason = take (&self->expected_end);
   g_autofree char *how = vs_guest_describe_end (guest);
@@ -179,6 +192,60 @@ on_exited (VsGuest *guest, VsDomain *self)
                          g_variant_new_string (vmsnap_enum_to_nick (VMSNAP_TYPE_STATE_REASON, reason)));
   vs_domain_emit_event (self, "stopped", g_variant_builder_end (&details));
   g_signal_emit_by_name (self, "guest-gone");
+}
+
+static gboolean
+on_exit_deadline (gpointer user_data)
+{
+  VsDomain *self = user_data;
+
+  self->exit_deadline = 0;
+  conclude (self);
+  return G_SOURCE_REMOVE;
+}
+
+/* The end of the process is seen beside its events, which tell why: those come before the monitor's end. */
+static void
+on_exited (VsGuest *guest, VsDomain *self)
+{
+  if (self->client == NULL)
+    conclude (self);
+  else if (self->exit_deadline == 0)
+    self->exit_deadline = g_timeout_add_seconds (LAST_EVENTS_SECONDS, on_exit_deadline, self);
+}
+
+static void listen_to_monitor (VsDomain *self);
+
+static void
+on_reconnected (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (VsDomain) self = user_data;
+
+  if (!vs_guest_reconnect_finish (VS_GUEST (source), result, NULL) || self->guest != VS_GUEST (source))
+    return;
+  g_clear_object (&self->reconnecting);
+  listen_to_monitor (self);
+  g_signal_emit_by_name (self, "guest-reachable");
+}
+
+static void
+look_for_monitor (VsDomain *self)
+{
+  g_clear_object (&self->reconnecting);
+  self->reconnecting = g_cancellable_new ();
+  vs_guest_reconnect_async (self->guest, self->reconnecting, on_reconnected, g_object_ref (self));
+}
+
+/* Mostly it is QEMU's end. */
+static void
+on_closed (QmpClient *client, const GError *error, VsDomain *self)
+{
+  g_signal_handlers_disconnect_by_data (client, self);
+  g_clear_object (&self->client);
+  if (self->exit_deadline != 0)
+    conclude (self);
+  else
+    look_for_monitor (self);
 }
 
 /* Is the agent's port open at this moment? Later changes come as events. */
@@ -202,6 +269,22 @@ on_chardevs (GObject *source, GAsyncResult *result, gpointer user_data)
     }
 }
 
+static void
+listen_to_monitor (VsDomain *self)
+{
+  self->client = g_object_ref (vs_guest_get_client (self->guest));
+  qmp_client_set_event_context (self->client, g_main_context_default ());
+  g_signal_connect_object (self->client, "event", G_CALLBACK (on_event), self, 0);
+  g_signal_connect_object (self->client, "events-lost", G_CALLBACK (ask_status), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (self->client, "closed", G_CALLBACK (on_closed), self, 0);
+  ask_status (self);
+  qmp_client_call_async (self->client, "query-chardev", NULL, -1, QMP_DEFAULT_TIMEOUT, NULL, on_chardevs,
+                         g_object_ref (self));
+  /* Then the signal may have come before there was somebody to hear it. */
+  if (qmp_client_is_closed (self->client))
+    on_closed (self->client, NULL, self);
+}
+
 /**
  * vs_domain_get_guest:
  * @self: a domain
@@ -217,7 +300,7 @@ vs_domain_get_guest (VsDomain *self)
 /**
  * vs_domain_attach_guest:
  * @self: a domain without a guest
- * @guest: (transfer none): its guest, just started or found again
+ * @guest: (transfer none): its guest, just started or found again; one without a monitor is asked again and again
  * @live_def: (transfer none): the definition it was started with
  *
  * From here on the domain's state is what @guest says.
@@ -228,20 +311,17 @@ vs_domain_attach_guest (VsDomain *self, VsGuest *guest, VsDomainDef *live_def)
   g_return_if_fail (self->guest == NULL);
 
   self->guest = g_object_ref (guest);
-  self->client = g_object_ref (vs_guest_get_client (guest));
   self->live_def = vs_domain_def_ref (live_def);
   self->running_reason = VMSNAP_STATE_REASON_UNKNOWN;
   self->announced = FALSE;
-  qmp_client_set_event_context (self->client, g_main_context_default ());
-  g_signal_connect_object (self->client, "event", G_CALLBACK (on_event), self, 0);
-  g_signal_connect_object (self->client, "events-lost", G_CALLBACK (ask_status), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (guest, "exited", G_CALLBACK (on_exited), self, 0);
   vs_domain_notify (self, VS_DOMAIN_PROP_DEF);
   vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_PAUSED, VMSNAP_STATE_REASON_UNKNOWN);
 
-  ask_status (self);
-  qmp_client_call_async (self->client, "query-chardev", NULL, -1, QMP_DEFAULT_TIMEOUT, NULL, on_chardevs,
-                         g_object_ref (self));
+  if (vs_guest_get_client (guest) != NULL)
+    listen_to_monitor (self);
+  else
+    look_for_monitor (self);
   if (vs_guest_has_exited (guest))
     vs_domain_note_end (self, guest);
 }
@@ -257,7 +337,7 @@ void
 vs_domain_note_end (VsDomain *self, VsGuest *guest)
 {
   if (self->guest == guest)
-    on_exited (guest, self);
+    conclude (self);
 }
 
 /* Lets go of the guest, which goes on or is gone. */
@@ -266,9 +346,15 @@ vs_domain_detach_guest (VsDomain *self)
 {
   if (self->guest == NULL)
     return;
-  g_signal_handlers_disconnect_by_data (self->client, self);
+  g_clear_handle_id (&self->exit_deadline, g_source_remove);
+  g_cancellable_cancel (self->reconnecting);
+  g_clear_object (&self->reconnecting);
   g_signal_handlers_disconnect_by_data (self->guest, self);
-  qmp_client_close (self->client);
+  if (self->client != NULL)
+    {
+      g_signal_handlers_disconnect_by_data (self->client, self);
+      qmp_client_close (self->client);
+    }
   g_clear_object (&self->client);
   g_clear_object (&self->guest);
   g_clear_pointer (&self->live_def, vs_domain_def_unref);
@@ -329,6 +415,34 @@ void
 vs_domain_expect_resume (VsDomain *self, VmSnapStateReason reason)
 {
   self->expected_resume = reason;
+}
+
+/**
+ * vs_domain_expect_no_stop:
+ * @self: a domain
+ * @reason: what vs_domain_expect_stop() was told
+ *
+ * That STOP isn't coming: there was nothing to stop. What was expected for another reason still is.
+ */
+void
+vs_domain_expect_no_stop (VsDomain *self, VmSnapStateReason reason)
+{
+  if (self->expected_stop == reason)
+    self->expected_stop = VMSNAP_STATE_REASON_UNKNOWN;
+}
+
+/**
+ * vs_domain_expect_no_resume:
+ * @self: a domain
+ * @reason: what vs_domain_expect_resume() was told
+ *
+ * That RESUME isn't coming: the guest ran already.
+ */
+void
+vs_domain_expect_no_resume (VsDomain *self, VmSnapStateReason reason)
+{
+  if (self->expected_resume == reason)
+    self->expected_resume = VMSNAP_STATE_REASON_UNKNOWN;
 }
 
 /**

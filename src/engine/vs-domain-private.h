@@ -32,13 +32,16 @@ struct _VsDomain
   GPtrArray *chains;
   VsJob *job;
   VsWish wish;
+  gboolean unsettled;
 
   GHashTable *snapshots;
   VsSnapshot *current;
 
   /* The guest, and why it is about to do what its next event will tell */
   VsGuest *guest;
-  QmpClient *client;
+  QmpClient *client; /* NULL: its monitor is closed, or never answered */
+  GCancellable *reconnecting;
+  guint exit_deadline; /* it has exited; what it said last may still be on its way */
   VsDomainDef *live_def;
   gboolean announced;
   VmSnapStateReason running_reason;

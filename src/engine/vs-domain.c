@@ -104,6 +104,7 @@ vs_domain_class_init (VsDomainClass *klass)
                 VS_TYPE_SNAPSHOT);
   g_signal_new ("snapshot-removed", VS_TYPE_DOMAIN, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 1,
                 VS_TYPE_SNAPSHOT);
+  g_signal_new ("guest-reachable", VS_TYPE_DOMAIN, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
   g_signal_new ("guest-gone", VS_TYPE_DOMAIN, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
 }
 
@@ -270,6 +271,36 @@ gboolean
 vs_domain_is_active (VsDomain *self)
 {
   return self->guest != NULL;
+}
+
+/**
+ * vs_domain_is_reachable:
+ * @self: a domain
+ *
+ * Returns: %FALSE when it has a guest whose monitor can't be spoken to at the moment; it is tried again
+ */
+gboolean
+vs_domain_is_reachable (VsDomain *self)
+{
+  return self->guest == NULL || self->client != NULL;
+}
+
+/**
+ * vs_domain_get_unsettled:
+ * @self: a domain
+ *
+ * Returns: whether an operation of an earlier life of the service waits to be settled
+ */
+gboolean
+vs_domain_get_unsettled (VsDomain *self)
+{
+  return self->unsettled;
+}
+
+void
+vs_domain_set_unsettled (VsDomain *self, gboolean unsettled)
+{
+  self->unsettled = unsettled;
 }
 
 gboolean

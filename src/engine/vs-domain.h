@@ -24,7 +24,8 @@ G_DECLARE_FINAL_TYPE (VsDomain, vs_domain, VS, DOMAIN, GObject)
  *
  * Notified properties: `state`, `state-reason`, `persistent`, `def` (anything of the definition), `disks` (the backing
  * chains), `current-snapshot`, `job`, `guest-agent`, `has-managed-save`. Signals: `event` (const char *name, GVariant
- * *details), `snapshot-added`, `snapshot-removed` (VsSnapshot *), `guest-gone`: its guest has ended.
+ * *details), `snapshot-added`, `snapshot-removed` (VsSnapshot *), `guest-gone`: its guest has ended;
+ * `guest-reachable`: its guest's monitor, which was closed or deaf, answers again.
  */
 VsDomain *vs_domain_new (VsStore *store,
                          VsDomainDef *def,
@@ -46,6 +47,10 @@ void vs_domain_set_persistent (VsDomain *self,
 VmSnapDomainState vs_domain_get_state (VsDomain *self);
 VmSnapStateReason vs_domain_get_state_reason (VsDomain *self);
 gboolean vs_domain_is_active (VsDomain *self);
+gboolean vs_domain_is_reachable (VsDomain *self);
+gboolean vs_domain_get_unsettled (VsDomain *self);
+void vs_domain_set_unsettled (VsDomain *self,
+                              gboolean unsettled);
 gboolean vs_domain_get_guest_agent (VsDomain *self);
 gboolean vs_domain_get_has_managed_save (VsDomain *self);
 VsJob *vs_domain_get_job (VsDomain *self);
@@ -71,6 +76,10 @@ void vs_domain_expect_stop (VsDomain *self,
                             VmSnapStateReason reason);
 void vs_domain_expect_resume (VsDomain *self,
                               VmSnapStateReason reason);
+void vs_domain_expect_no_stop (VsDomain *self,
+                               VmSnapStateReason reason);
+void vs_domain_expect_no_resume (VsDomain *self,
+                                 VmSnapStateReason reason);
 void vs_domain_expect_end (VsDomain *self,
                            VmSnapStateReason reason);
 void vs_domain_emit_event (VsDomain *self,

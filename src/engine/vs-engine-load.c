@@ -21,7 +21,8 @@ typedef struct
   VsDomainDef *def; /* NULL: transient */
   VsDomainDef *live_def;
   VsGuest *guest;
-  gboolean unreachable; /* there is a QEMU, but it doesn't answer */
+  gboolean deaf;    /* the guest is there, but doesn't answer */
+  gboolean unknown; /* it can't be told whether there is a guest */
   char *status;
   GPtrArray *chains;
   GPtrArray *journals;
@@ -123,17 +124,26 @@ find_guest (Load *load, const char *uuid, Found *found)
   found->live_def = read_live_definition (load->store, uuid);
   if (found->live_def == NULL && found->def != NULL)
     found->live_def = vs_domain_def_ref (found->def);
-  found->guest =
-    vs_guest_find (vs_store_get_runtime_dir (load->store), vs_store_get_log_dir (load->store), uuid,
-                   found->live_def != NULL ? found->live_def->name : uuid, NULL, &error);
+  found->guest = vs_guest_find_deaf (vs_store_get_runtime_dir (load->store), vs_store_get_log_dir (load->store), uuid,
+                                     found->live_def != NULL ? found->live_def->name : uuid, &error);
   if (error != NULL)
     {
-      g_warning ("The guest of %s can't be reached, and will be tried again: %s", uuid, error->message);
-      found->unreachable = TRUE;
+      g_warning ("It can't be told whether %s has a guest; start the service anew when that is mended: %s", uuid,
+                 error->message);
+      found->unknown = TRUE;
+    }
+  if (found->guest != NULL && !vs_guest_connect (found->guest, NULL, &error))
+    {
+      found->deaf = !vs_guest_has_exited (found->guest);
+      if (!found->deaf)
+        g_clear_object (&found->guest);
     }
   if (found->guest == NULL || found->live_def == NULL)
     return;
-  found->status = ask_status (found->guest);
+  if (found->deaf)
+    g_warning ("The guest of %s can't be reached, and will be tried again: %s", found->live_def->name, error->message);
+  else
+    found->status = ask_status (found->guest);
   found->chains = vs_engine_probe_chains (found->live_def);
 }
 
@@ -164,7 +174,7 @@ find_domain (gpointer data, gpointer user_data)
   found->def = read_definition (load->store, uuid);
   find_guest (load, uuid, found);
   found->journals = vs_journal_load (load->store, uuid);
-  if (found->guest == NULL && !found->unreachable)
+  if (found->guest == NULL && !found->unknown)
     {
       vs_guest_remove_directory (vs_store_get_runtime_dir (load->store), uuid);
       g_clear_pointer (&found->live_def, vs_domain_def_unref);
@@ -304,8 +314,11 @@ make_domain (VsEngine *self, Found *found)
   vs_engine_show_records (found->records, domain);
   if (found->guest != NULL)
     adopt (self, domain, found);
-  else if (found->unreachable)
-    vs_domain_set_state (domain, VMSNAP_DOMAIN_STATE_PAUSED, VMSNAP_STATE_REASON_UNKNOWN);
+  else if (found->unknown)
+    {
+      vs_domain_set_state (domain, VMSNAP_DOMAIN_STATE_PAUSED, VMSNAP_STATE_REASON_UNKNOWN);
+      vs_domain_set_unsettled (domain, TRUE);
+    }
   vs_engine_add_domain (self, domain);
   return domain;
 }
@@ -360,6 +373,7 @@ settle_next (GTask *task, VsDomain *domain, GPtrArray *journals)
 
   if (journals->len == 0)
     {
+      vs_domain_set_unsettled (domain, FALSE);
       vs_engine_drop_if_over (self, domain);
       check_all_settled (task);
       return;
@@ -391,69 +405,45 @@ settle_next (GTask *task, VsDomain *domain, GPtrArray *journals)
 
 typedef struct
 {
+  VsEngine *engine;
   VsDomain *domain;
-  Load *load;
-  Found *found;
+  GPtrArray *journals;
 } Late;
 
 static void
-late_free (Late *late)
+on_time_to_settle (VsDomain *domain, Late *late)
 {
+  g_autoptr (GTask) task = g_task_new (late->engine, NULL, NULL, NULL);
+  Load *load = g_new0 (Load, 1);
+
+  g_signal_handlers_disconnect_by_data (domain, late);
+  load_init (load, late->engine);
+  load->settling = 1;
+  g_task_set_task_data (task, load, (GDestroyNotify) load_free);
+  settle_next (task, domain, late->journals);
+
+  g_object_unref (late->engine);
   g_object_unref (late->domain);
-  found_free (late->found);
-  load_free (late->load);
+  g_ptr_array_unref (late->journals);
   g_free (late);
 }
 
-/* As long as the process is there it is asked again; each time for as long as vs_guest_find() has patience. */
+/* Its QEMU is there and doesn't answer: what was left unfinished is settled when it answers or ends, and nothing else is
+ * done to the domain before. */
 static void
-late_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
+settle_late (VsEngine *self, VsDomain *domain, GPtrArray *journals)
 {
-  Late *late = task_data;
+  Late *late;
 
-  do
-    {
-      late->found->unreachable = FALSE;
-      find_guest (late->load, vs_domain_get_uuid (late->domain), late->found);
-    }
-  while (late->found->unreachable);
-  g_task_return_boolean (task, TRUE);
-}
-
-static void
-on_found_late (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  VsEngine *self = VS_ENGINE (source);
-  Late *late = g_task_get_task_data (G_TASK (result));
-  Load *load = g_new0 (Load, 1);
-  g_autoptr (GTask) task = g_task_new (self, NULL, NULL, NULL);
-
-  if (late->found->guest != NULL)
-    adopt (self, late->domain, late->found);
-  else
-    vs_domain_set_state (late->domain, VMSNAP_DOMAIN_STATE_SHUTOFF, VMSNAP_STATE_REASON_FAILED);
-
-  load_init (load, self);
-  load->settling = 1;
-  g_task_set_task_data (task, load, (GDestroyNotify) load_free);
-  settle_next (task, late->domain, late->found->journals);
-}
-
-/* A QEMU that is there and doesn't answer: its domain is shown, can't be started anew, and is settled when it answers. */
-static void
-find_late (VsEngine *self, VsDomain *domain, Found *found)
-{
-  g_autoptr (GTask) task = g_task_new (self, NULL, on_found_late, NULL);
-  Late *late = g_new0 (Late, 1);
-
+  if (journals->len == 0)
+    return;
+  late = g_new0 (Late, 1);
+  late->engine = g_object_ref (self);
   late->domain = g_object_ref (domain);
-  late->load = g_new0 (Load, 1);
-  load_init (late->load, self);
-  late->found = g_new0 (Found, 1);
-  late->found->def = found->def != NULL ? vs_domain_def_ref (found->def) : NULL;
-  late->found->journals = g_ptr_array_ref (found->journals);
-  g_task_set_task_data (task, late, (GDestroyNotify) late_free);
-  g_task_run_in_thread (task, late_thread);
+  late->journals = g_ptr_array_ref (journals);
+  vs_domain_set_unsettled (domain, TRUE);
+  g_signal_connect (domain, "guest-reachable", G_CALLBACK (on_time_to_settle), late);
+  g_signal_connect (domain, "guest-gone", G_CALLBACK (on_time_to_settle), late);
 }
 
 static void
@@ -499,11 +489,10 @@ on_found (GObject *source, GAsyncResult *result, gpointer user_data)
       Found *found = g_ptr_array_index (load->found, i);
       g_autoptr (VsDomain) domain = make_domain (self, found);
 
-      if (found->unreachable)
-        {
-          find_late (self, domain, found);
-          check_all_settled (task);
-        }
+      if (found->deaf)
+        settle_late (self, domain, found->journals);
+      if (found->deaf || found->unknown)
+        check_all_settled (task);
       else
         settle_next (task, domain, found->journals);
     }

@@ -211,19 +211,34 @@ vs_engine_remove_domain (VsEngine *self, VsDomain *domain)
     g_signal_emit (self, signals[DOMAIN_REMOVED], 0, domain);
 }
 
-/* Whether its definition is being written or removed at this moment. */
+/* Whether its definition is being written or removed at this moment, or an earlier life's operation comes first. */
 gboolean
 vs_engine_is_held (VsEngine *self, VsDomain *domain)
 {
-  return g_hash_table_contains (self->reserved, vs_domain_get_uuid (domain));
+  return vs_domain_get_unsettled (domain) || g_hash_table_contains (self->reserved, vs_domain_get_uuid (domain));
 }
 
 /* Whether an operation on it may be taken in at all. */
 gboolean
 vs_engine_check_admits (VsEngine *self, VsDomain *domain, GError **error)
 {
+  if (!vs_domain_is_reachable (domain))
+    {
+      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_HYPERVISOR_GONE,
+                   "The QEMU of %s runs, but doesn't answer on its monitor; wait until it does, or power it off",
+                   vs_domain_get_name (domain));
+      return FALSE;
+    }
   if (!vs_engine_is_held (self, domain))
     return TRUE;
+  if (vs_domain_get_unsettled (domain))
+    {
+      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_BUSY,
+                   "An operation on %s that an earlier life of the service left unfinished is settled first; try again "
+                   "in a moment",
+                   vs_domain_get_name (domain));
+      return FALSE;
+    }
   g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_BUSY, "The definition of %s is changing at this moment; try again",
                vs_domain_get_name (domain));
   return FALSE;

@@ -30,7 +30,9 @@ struct _VsGuest
   char *name;
   char *directory;
   VsProcess *process;
+  GMutex lock; /* for the monitors */
   QmpClient *client;
+  GPtrArray *former; /* monitors that closed while QEMU lived; others may be using them */
   GSource *end_source;
 };
 
@@ -47,6 +49,7 @@ vs_guest_dispose (GObject *object)
     g_source_destroy (self->end_source);
   g_clear_pointer (&self->end_source, g_source_unref);
   g_clear_object (&self->client);
+  g_ptr_array_set_size (self->former, 0);
   G_OBJECT_CLASS (vs_guest_parent_class)->dispose (object);
 }
 
@@ -56,6 +59,8 @@ vs_guest_finalize (GObject *object)
   VsGuest *self = VS_GUEST (object);
 
   g_clear_pointer (&self->process, vs_process_unref);
+  g_ptr_array_unref (self->former);
+  g_mutex_clear (&self->lock);
   g_free (self->uuid);
   g_free (self->name);
   g_free (self->directory);
@@ -82,6 +87,8 @@ vs_guest_class_init (VsGuestClass *klass)
 static void
 vs_guest_init (VsGuest *self)
 {
+  g_mutex_init (&self->lock);
+  self->former = g_ptr_array_new_with_free_func (g_object_unref);
 }
 
 static void
@@ -296,6 +303,68 @@ vs_guest_spawn (const VsGuestSpec *spec, GCancellable *cancellable, GError **err
 }
 
 /**
+ * vs_guest_find_deaf:
+ * @runtime_directory: the service's runtime directory
+ * @log_directory: where `<uuid>.log` is
+ * @uuid: a domain's uuid
+ * @name: its name, for messages
+ * @error: when it can't be told
+ *
+ * Finds the QEMU that an earlier life of the service started: by what it recorded, or, had it no time for that, by
+ * looking at all processes of our user for the one that was started with exactly this domain's pidfile. Its end is
+ * noticed, and it can be ended; for more, vs_guest_connect() comes next.
+ *
+ * Returns: (transfer full) (nullable): the guest, without a monitor; %NULL without an error when none runs
+ */
+VsGuest *
+vs_guest_find_deaf (const char *runtime_directory,
+                    const char *log_directory,
+                    const char *uuid,
+                    const char *name,
+                    GError **error)
+{
+  g_autofree char *directory = vs_guest_directory (runtime_directory, uuid);
+  g_autofree char *log_name = g_strconcat (uuid, ".log", NULL);
+  g_autofree char *log_path = g_build_filename (log_directory, log_name, NULL);
+  g_autoptr (VsProcess) process = vs_guest_find_process (directory, error);
+  VsGuest *self;
+
+  if (process == NULL)
+    return NULL;
+  vs_process_set_log (process, log_path);
+  self = guest_new (directory, uuid, name, process);
+  watch_end (self);
+  return self;
+}
+
+/**
+ * vs_guest_connect:
+ * @guest: a guest without a monitor, or whose monitor is closed
+ * @cancellable: (nullable): to give up
+ * @error: %VMSNAP_ERROR_TIMEOUT when its monitor doesn't answer, %VMSNAP_ERROR_HYPERVISOR_GONE, …
+ *
+ * Connects to its monitor, anew.
+ *
+ * Returns: whether it has one now
+ */
+gboolean
+vs_guest_connect (VsGuest *guest, GCancellable *cancellable, GError **error)
+{
+  int monitor = vs_guest_socket_connect (guest->directory, VS_GUEST_MONITOR_SOCKET, error);
+  QmpClient *client =
+    monitor >= 0 ? qmp_client_new_for_fd (monitor, guest->name, FIND_TIMEOUT, cancellable, error) : NULL;
+
+  if (client == NULL)
+    return FALSE;
+  g_mutex_lock (&guest->lock);
+  if (guest->client != NULL)
+    g_ptr_array_add (guest->former, guest->client);
+  guest->client = client;
+  g_mutex_unlock (&guest->lock);
+  return vs_guest_record (guest, error);
+}
+
+/**
  * vs_guest_find:
  * @runtime_directory: the service's runtime directory
  * @log_directory: where `<uuid>.log` is
@@ -305,8 +374,7 @@ vs_guest_spawn (const VsGuestSpec *spec, GCancellable *cancellable, GError **err
  * @error: when there is a QEMU, but it can't be used: %VMSNAP_ERROR_TIMEOUT when its monitor doesn't answer,
  *   %VMSNAP_ERROR_HYPERVISOR_GONE
  *
- * Finds the QEMU that an earlier life of the service started: by what it recorded, or, had it no time for that, by
- * looking at all processes of our user for the one that was started with exactly this domain's pidfile.
+ * vs_guest_find_deaf() and vs_guest_connect() in one.
  *
  * Returns: (transfer full) (nullable): the guest; %NULL without an error when none runs
  */
@@ -318,36 +386,15 @@ vs_guest_find (const char *runtime_directory,
                GCancellable *cancellable,
                GError **error)
 {
-  g_autofree char *directory = vs_guest_directory (runtime_directory, uuid);
-  g_autofree char *log_name = g_strconcat (uuid, ".log", NULL);
-  g_autofree char *log_path = g_build_filename (log_directory, log_name, NULL);
-  g_autoptr (VsProcess) process = NULL;
-  g_autoptr (VsGuest) self = NULL;
+  g_autoptr (VsGuest) self = vs_guest_find_deaf (runtime_directory, log_directory, uuid, name, error);
   g_autoptr (GError) local = NULL;
-  int monitor;
 
-  process = vs_guest_find_process (directory, &local);
-  if (process == NULL)
-    {
-      if (local != NULL)
-        g_propagate_error (error, g_steal_pointer (&local));
-      return NULL;
-    }
-  vs_process_set_log (process, log_path);
-  self = guest_new (directory, uuid, name, process);
-  monitor = vs_guest_socket_connect (directory, VS_GUEST_MONITOR_SOCKET, &local);
-  if (monitor >= 0)
-    self->client = qmp_client_new_for_fd (monitor, name, FIND_TIMEOUT, cancellable, &local);
+  if (self == NULL || vs_guest_connect (self, cancellable, &local))
+    return g_steal_pointer (&self);
   /* It may end while we look at it: then there is none. */
-  if (self->client == NULL && vs_process_has_ended (process))
-    return NULL;
-  if (self->client == NULL || !vs_guest_record (self, &local))
-    {
-      g_propagate_error (error, g_steal_pointer (&local));
-      return NULL;
-    }
-  watch_end (self);
-  return g_steal_pointer (&self);
+  if (!vs_guest_has_exited (self))
+    g_propagate_error (error, g_steal_pointer (&local));
+  return NULL;
 }
 
 /**
@@ -385,11 +432,14 @@ vs_guest_connect_socket (VsGuest *guest, const char *name, GError **error)
  * vs_guest_get_client:
  * @guest: a guest
  *
- * Returns: (transfer none): its monitor, which may be closed by now
+ * Returns: (transfer none) (nullable): its monitor, which may be closed by now, and lives as long as @guest; %NULL for one
+ *   that was found and doesn't answer
  */
 QmpClient *
 vs_guest_get_client (VsGuest *guest)
 {
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&guest->lock);
+
   return guest->client;
 }
 

@@ -86,6 +86,21 @@ VsGuest *vs_guest_find (const char *runtime_directory,
                         const char *name,
                         GCancellable *cancellable,
                         GError **error);
+VsGuest *vs_guest_find_deaf (const char *runtime_directory,
+                             const char *log_directory,
+                             const char *uuid,
+                             const char *name,
+                             GError **error);
+gboolean vs_guest_connect (VsGuest *guest,
+                           GCancellable *cancellable,
+                           GError **error);
+void vs_guest_reconnect_async (VsGuest *guest,
+                               GCancellable *cancellable,
+                               GAsyncReadyCallback callback,
+                               gpointer user_data);
+gboolean vs_guest_reconnect_finish (VsGuest *guest,
+                                    GAsyncResult *result,
+                                    GError **error);
 gboolean vs_guest_record (VsGuest *guest,
                           GError **error);
 

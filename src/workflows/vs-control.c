@@ -23,11 +23,29 @@ check (GTask *task, VsDomain *domain, VsControl control)
 
   if (!vs_domain_is_active (domain))
     return refuse (task, domain, "start it first");
+  if (control != VS_CONTROL_POWER_OFF && !vs_domain_is_reachable (domain))
+    {
+      g_task_return_new_error (task, VMSNAP_ERROR, VMSNAP_ERROR_HYPERVISOR_GONE,
+                               "The QEMU of %s runs, but doesn't answer on its monitor; wait until it does, or power it "
+                               "off",
+                               vs_domain_get_name (domain));
+      return FALSE;
+    }
   if (control == VS_CONTROL_RESUME && state == VMSNAP_DOMAIN_STATE_CRASHED)
     return refuse (task, domain, "reset it, or power it off");
   if (control == VS_CONTROL_SHUTDOWN && state != VMSNAP_DOMAIN_STATE_RUNNING)
     return refuse (task, domain, "its guest can't hear the request; resume it first, or power it off");
   return TRUE;
+}
+
+/* What was to explain an event that hasn't come by now explains none. */
+static void
+forget_expectations (VsDomain *domain, VsControl control)
+{
+  if (control == VS_CONTROL_PAUSE)
+    vs_domain_expect_no_stop (domain, VMSNAP_STATE_REASON_USER);
+  if (control == VS_CONTROL_RESUME)
+    vs_domain_expect_no_resume (domain, VMSNAP_STATE_REASON_USER);
 }
 
 static void
@@ -38,6 +56,7 @@ on_reply (GObject *source, GAsyncResult *result, gpointer user_data)
   GError *error = NULL;
 
   reply = qmp_client_call_finish (QMP_CLIENT (source), result, &error);
+  forget_expectations (g_task_get_source_object (task), GPOINTER_TO_INT (g_task_get_task_data (task)));
   if (reply == NULL)
     g_task_return_error (task, error);
   else
@@ -52,6 +71,36 @@ call (GTask *task, VsDomain *domain, const char *command)
 
   qmp_client_call_async (vs_guest_get_client (vs_domain_get_guest (domain)), command, NULL, -1, timeout, NULL, on_reply,
                          g_object_ref (task));
+}
+
+/* QEMU leaves a crashed guest standing after its reset. */
+static void
+on_crashed_reset (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GTask) task = user_data;
+  g_autoptr (JsonNode) reply = NULL;
+  GError *error = NULL;
+
+  reply = qmp_client_call_finish (QMP_CLIENT (source), result, &error);
+  if (reply == NULL)
+    {
+      g_task_return_error (task, error);
+      return;
+    }
+  qmp_client_call_async (QMP_CLIENT (source), "cont", NULL, -1, QMP_DEFAULT_TIMEOUT, NULL, on_reply,
+                         g_object_ref (task));
+}
+
+static void
+reset (GTask *task, VsDomain *domain)
+{
+  if (vs_domain_get_state (domain) != VMSNAP_DOMAIN_STATE_CRASHED)
+    {
+      call (task, domain, "system_reset");
+      return;
+    }
+  qmp_client_call_async (vs_guest_get_client (vs_domain_get_guest (domain)), "system_reset", NULL, -1,
+                         QMP_DEFAULT_TIMEOUT, NULL, on_crashed_reset, g_object_ref (task));
 }
 
 static void
@@ -118,13 +167,14 @@ vs_operation_control_async (VsDomain *domain, VsControl control, GAsyncReadyCall
 
   if (!check (task, domain, control))
     return;
+  g_task_set_task_data (task, GINT_TO_POINTER (control), NULL);
   switch (control)
     {
     case VS_CONTROL_SHUTDOWN:
       call (task, domain, "system_powerdown");
       break;
     case VS_CONTROL_RESET:
-      call (task, domain, "system_reset");
+      reset (task, domain);
       break;
     case VS_CONTROL_PAUSE:
       vs_domain_set_wish (domain, VS_WISH_PAUSE);

@@ -132,7 +132,10 @@ vs_operation_screenshot_async (VsDomain *domain, GAsyncReadyCallback callback, g
   if (client == NULL)
     {
       g_task_return_new_error (task, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_STATE,
-                               "%s is shutoff and has no screen: start it first", vs_domain_get_name (domain));
+                               vs_domain_is_active (domain)
+                                 ? "No picture of %s's screen: its QEMU doesn't answer; wait until it does"
+                                 : "%s is shutoff and has no screen: start it first",
+                               vs_domain_get_name (domain));
       return;
     }
   if (!make_file (shot, &error))

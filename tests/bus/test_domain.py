@@ -5,7 +5,7 @@ import os
 import uuid as uuid_module
 
 from support import BusTestCase, plain_xml
-from vmsnaptest import BUS_NAME, MANAGER, BusError, Disk, main, make_disk, paths, wait_until
+from vmsnaptest import BUS_NAME, MANAGER, BareQmp, BusError, Disk, main, make_disk, paths, wait_until
 
 
 class Domain(BusTestCase):
@@ -178,6 +178,30 @@ class Domain(BusTestCase):
         self.assertEqual(self.client.get(path, "Domain", "State"), "running")
         self.call(path, "PowerOff")
         self.client.wait_signal("InterfacesRemoved", lambda signal: signal.arguments[0] == path)
+
+    def test_reset_of_a_crashed_guest_lets_it_run(self):
+        directory = self.make_directory()
+        arguments = ["-device", "pvpanic", "-action", "panic=pause", "-qmp",
+                     f"unix:{directory}/second.sock,server=on,wait=off"]
+        uuid = str(uuid_module.uuid4())
+        xml = plain_xml("crashed", uuid=uuid).replace(
+            "<domain ", "<domain xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0' ").replace(
+            "</domain>", "<qemu:commandline>" + "".join(f"<qemu:arg value='{value}'/>" for value in arguments)
+            + "</qemu:commandline></domain>")
+        path = self.client.call(MANAGER, "Manager", "DefineDomain", "s", xml)
+        self.addCleanup(self.forget, path)
+        self.start(path)
+        # The second Pause stops nothing, and must not explain the stop that the crash brings.
+        for method in ("Pause", "Pause", "Resume"):
+            self.call(path, method)
+        with BareQmp(directory / "second.sock") as second:
+            second.execute("human-monitor-command", {"command-line": "o /b 0x505 1"})
+            self.client.wait_signal("Event", lambda signal: signal.arguments[0] == "crashed")
+            self.assertEqual(second.status(), "guest-panicked")
+        self.assertEqual(self.client.get(path, "Domain", "State"), "crashed")
+        self.assert_refused("InvalidState", path, "Domain", "Resume")
+        self.call(path, "Reset")
+        self.wait_state(path, "running")
 
     def define_uefi(self, name):
         code, variables = paths.firmware()

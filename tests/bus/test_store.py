@@ -1,13 +1,41 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What is on disk survives the service, and what can't be read there harms nothing else."""
 
+import ctypes
+import os
+import select
 import signal
+import socket
+import stat
+import struct
 import subprocess
 import tempfile
 import unittest
 
 from support import plain_xml
-from vmsnaptest import BusError, MANAGER, PrivateBus, Service, TestCase, main, make_disk, paths
+from vmsnaptest import BusError, MANAGER, PrivateBus, Service, TestCase, main, make_disk, paths, wait_until
+
+
+def cut_monitor(pid, service):
+    """Ends QEMU's connections with the service from within, as QEMU does when a client misbehaves; returns how many."""
+    pidfd_getfd = 438
+    libc = ctypes.CDLL(None, use_errno=True)
+    pidfd = os.pidfd_open(pid)
+    cut = 0
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        fd = libc.syscall(pidfd_getfd, pidfd, int(number), 0)
+        if fd < 0 or not stat.S_ISSOCK(os.fstat(fd).st_mode):
+            if fd >= 0:
+                os.close(fd)
+            continue
+        with socket.socket(fileno=fd) as end:
+            listens = end.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+            peer, _, _ = struct.unpack("3i", end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+            if end.family == socket.AF_UNIX and peer == service and not listens:
+                end.shutdown(socket.SHUT_RDWR)
+                cut += 1
+    os.close(pidfd)
+    return cut
 
 
 class Store(TestCase):
@@ -68,6 +96,93 @@ class Store(TestCase):
         with self.service.client() as client:
             self.assertEqual(client.get(path, "Domain", "State"), "running")
 
+    def lose(self, name):
+        """A running guest whose monitor a new life of the service doesn't find: its path, and the socket's two."""
+        path, uuid = self.define(name)
+        with self.service.client() as client:
+            client.run(path, "Domain", "Start")
+        self.service.kill()
+        monitor = self.service.runtime / "guests" / uuid / "monitor.sock"
+        hidden = monitor.with_name("hidden")
+        monitor.rename(hidden)
+        self.service.start()
+        return path, monitor, hidden
+
+    def refused(self, client, *arguments, **options):
+        with self.assertRaises(BusError) as caught:
+            client.call(*arguments, **options)
+        return caught.exception.name
+
+    def test_unreachable_guest_is_shown_and_left_alone_until_it_answers(self):
+        path, monitor, hidden = self.lose("deaf")
+        with self.service.client() as client:
+            self.assertEqual(client.get(path, "Domain", "State"), "paused")
+            for method in ("Start", "Pause", "Resume", "Reset"):
+                self.assertEqual(self.refused(client, path, "Domain", method), "HypervisorGone")
+            self.assertEqual(self.refused(client, path, "Domain", "CreateSnapshot", "s", "x", location="internal"),
+                             "HypervisorGone")
+            hidden.rename(monitor)
+            client.wait_property(path, "Domain", "State", "running")
+            client.call(path, "Domain", "Pause")
+            client.wait_property(path, "Domain", "State", "paused")
+        self.assertLessEqual(self.service.output().count("can't be reached"), 2)
+
+    def test_unreachable_guest_can_be_powered_off(self):
+        path, _, _ = self.lose("deaf-off")
+        with self.service.client() as client:
+            client.call(path, "Domain", "PowerOff")
+            self.assertEqual(client.get(path, "Domain", "State"), "shutoff")
+            self.assertEqual(client.get(path, "Domain", "StateReason"), "destroyed")
+            self.assertEqual(self.service.guests(), [])
+            client.run(path, "Domain", "Start")
+
+    def test_undefined_unreachable_guest_stays_as_a_transient_domain(self):
+        path, _, _ = self.lose("deaf-undefined")
+        with self.service.client() as client:
+            client.call(path, "Domain", "Undefine")
+            self.assertFalse(client.get(path, "Domain", "Persistent"))
+            self.assertEqual(len(self.service.guests()), 1)
+            client.call(path, "Domain", "PowerOff")
+            client.wait_signal("InterfacesRemoved", lambda signal: signal.arguments[0] == path)
+
+    def test_end_of_a_guest_is_explained_by_events_that_come_after_it(self):
+        path, _ = self.define("explained")
+        for _ in range(3):
+            with self.service.client() as client:
+                client.run(path, "Domain", "Start")
+                guest, = self.service.guests()
+                self.service.process.send_signal(signal.SIGSTOP)
+                try:
+                    os.kill(guest, signal.SIGTERM)
+                    ended = select.poll()
+                    pidfd = os.pidfd_open(guest)
+                    ended.register(pidfd, select.POLLIN)
+                    self.assertTrue(ended.poll(20000))
+                    os.close(pidfd)
+                finally:
+                    self.service.process.send_signal(signal.SIGCONT)
+                client.wait_property(path, "Domain", "State", "shutoff")
+                self.assertEqual(client.get(path, "Domain", "StateReason"), "destroyed")
+
+    def test_monitor_that_closes_is_opened_again(self):
+        path, _ = self.define("reopened")
+        with self.service.client() as client:
+            client.run(path, "Domain", "Start")
+            guest, = self.service.guests()
+            self.assertEqual(cut_monitor(guest, self.service.process.pid), 1)
+
+            def pause():
+                try:
+                    client.call(path, "Domain", "Pause")
+                except BusError as error:
+                    self.assertEqual(error.name, "HypervisorGone")
+                    return False
+                return True
+
+            wait_until(pause, "the monitor answers again")
+            client.wait_property(path, "Domain", "State", "paused")
+            self.assertEqual(self.service.guests(), [guest])
+
     def test_unreadable_definition_is_put_aside_and_the_rest_loads(self):
         _, broken = self.define("broken")
         self.define("whole")
@@ -103,7 +218,7 @@ class Store(TestCase):
         journal = self.service.state / "domains" / uuid / "journal" / "7.json"
         journal.parent.mkdir(exist_ok=True)
         journal.write_text('{"version": 1, "workflow": "of-the-future", "job": 7, "caller-uid": 0, "step": 0,'
-                           ' "committed": false, "facts": {}}')
+                           ' "undoing": false, "facts": {}}')
         self.service.start()
         with self.service.client() as client:
             with self.assertRaises(BusError) as caught:
