@@ -12,6 +12,8 @@ import subprocess
 import tempfile
 import unittest
 
+from gi.repository import GLib
+
 from support import plain_xml
 from vmsnaptest import BusError, MANAGER, PrivateBus, Service, TestCase, main, make_disk, paths, wait_until
 
@@ -179,7 +181,10 @@ class Store(TestCase):
                     return False
                 return True
 
+            # Nothing on the bus tells of it, so it is asked for again and again.
+            ticks = GLib.timeout_add(50, lambda: GLib.SOURCE_CONTINUE)
             wait_until(pause, "the monitor answers again")
+            GLib.source_remove(ticks)
             client.wait_property(path, "Domain", "State", "paused")
             self.assertEqual(self.service.guests(), [guest])
 
