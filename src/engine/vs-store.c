@@ -101,13 +101,37 @@ vs_store_get_domain_dir (VsStore *self, const char *uuid)
 }
 
 static gboolean
+sync_dir (const char *path)
+{
+  int fd = g_open (path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+  gboolean ok;
+
+  if (fd < 0)
+    return FALSE;
+  ok = fsync (fd) == 0;
+  g_close (fd, NULL);
+  return ok;
+}
+
+/* A directory that is made is as durable as what will be in it. */
+static gboolean
 make_dir (const char *path, GError **error)
 {
+  g_autofree char *parent = g_path_get_dirname (path);
   int err;
 
-  if (g_mkdir_with_parents (path, 0700) == 0)
+  if (g_file_test (path, G_FILE_TEST_IS_DIR))
     return TRUE;
+  if (!g_str_equal (parent, path) && !make_dir (parent, error))
+    return FALSE;
+  if (g_mkdir (path, 0700) == 0)
+    {
+      sync_dir (parent);
+      return TRUE;
+    }
   err = errno;
+  if (err == EEXIST && g_file_test (path, G_FILE_TEST_IS_DIR))
+    return TRUE;
   g_set_error (error, VMSNAP_ERROR, err == ENOSPC ? VMSNAP_ERROR_NO_SPACE : VMSNAP_ERROR_IO,
                "Can't make the directory %s: %s", path, g_strerror (err));
   return FALSE;
@@ -285,19 +309,6 @@ vs_store_read (VsStore *self, const char *uuid, const char *folder, const char *
   return data;
 }
 
-static gboolean
-sync_dir (const char *path)
-{
-  int fd = g_open (path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-  gboolean ok;
-
-  if (fd < 0)
-    return FALSE;
-  ok = fsync (fd) == 0;
-  g_close (fd, NULL);
-  return ok;
-}
-
 /**
  * vs_store_write:
  * @self: the store
@@ -309,7 +320,7 @@ sync_dir (const char *path)
  * @error: where to put %VMSNAP_ERROR_NO_SPACE or %VMSNAP_ERROR_IO
  *
  * Writes a file, durably: when this returns %TRUE it is there after a power cut, and at any moment before, the old one
- * or the new one is.
+ * or the new one is. (GLib syncs the file, and after the renaming its directory.)
  *
  * Returns: whether it is written
  */
@@ -329,13 +340,12 @@ vs_store_write (VsStore *self,
   if (!make_dir (dir, error))
     return FALSE;
   if (!g_file_set_contents_full (path, data, length, G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0600,
-                                 &local)
-      || !sync_dir (dir))
+                                 &local))
     {
       gboolean full = g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_NOSPC);
 
       g_set_error (error, VMSNAP_ERROR, full ? VMSNAP_ERROR_NO_SPACE : VMSNAP_ERROR_IO, "Can't write %s: %s", path,
-                   local != NULL ? local->message : "its directory can't be synced");
+                   local->message);
       return FALSE;
     }
   return TRUE;
