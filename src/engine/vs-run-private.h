@@ -24,6 +24,8 @@ struct _VsRun
   gboolean recovery;
   gboolean late;
   gboolean undoing;
+  gboolean written; /* the journal */
+  guint step;       /* the one that runs */
   double weight_done;
   double weight_total;
   GError *error;

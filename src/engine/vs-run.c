@@ -316,7 +316,7 @@ vs_run_write_journal (VsRun *self, GError **error)
 void
 vs_run_report_progress (VsRun *self, double fraction)
 {
-  double weight = self->workflow->steps[MIN (self->journal->step, self->workflow->n_steps - 1)].weight;
+  double weight = self->workflow->steps[self->step].weight;
 
   if (!self->undoing)
     vs_job_report_progress (self->job, (self->weight_done + weight * CLAMP (fraction, 0, 1)) / self->weight_total);

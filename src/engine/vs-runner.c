@@ -33,21 +33,33 @@ commit (VsRun *self, GError **error)
   return vs_journal_commit (self->journal, self->store, error);
 }
 
+/* Nothing has been done so far, and this only looks; or the journal's last word goes for this one, too. */
+static gboolean
+needs_no_journal (VsRun *self, const VsStep *step)
+{
+  if (!self->written)
+    return step->undo == NULL && step->commit == VS_COMMIT_NOT;
+  return step->joined;
+}
+
 /* Before the point of no return, a step that a next life couldn't undo doesn't begin. After it, all steps up to the end
  * will be run again by a next life, so the journal needn't follow. */
 static gboolean
 begin_step (VsRun *self, guint index, GError **error)
 {
   const VsStep *step = &self->workflow->steps[index];
-
   gboolean commits = step->commit == VS_COMMIT_WHEN_BEGUN;
 
-  if (self->journal->committed)
+  self->step = index;
+  if (self->journal->committed || needs_no_journal (self, step))
     return TRUE;
   /* A step that commits as it begins is to be run again: what is done then is the step before it. */
   g_return_val_if_fail (index > 0 || !commits, FALSE);
   self->journal->step = commits ? index - 1 : index;
-  return vs_journal_write (self->journal, self->store, error) && (!commits || commit (self, error));
+  if (!vs_journal_write (self->journal, self->store, error))
+    return FALSE;
+  self->written = TRUE;
+  return !commits || commit (self, error);
 }
 
 /* What must be done whatever happens is done with the guest or without it. QEMU's monitor ends a little before QEMU, and
@@ -172,28 +184,63 @@ run_forward (VsRun *self, guint from)
   close_journal (self);
 }
 
+/* The last of the steps that the journal speaks of when it says that @step has begun. */
+static guint
+last_under_way (VsRun *self, guint step)
+{
+  while (!self->journal->undoing && step + 1 < self->workflow->n_steps)
+    {
+      const VsStep *next = &self->workflow->steps[step + 1];
+
+      if (!next->joined && (next->applies == NULL || next->applies (self)))
+        break;
+      step++;
+    }
+  return step;
+}
+
+static gboolean
+has_happened (VsRun *self, guint from, guint to)
+{
+  for (guint i = from; i <= to; i++)
+    {
+      const VsStep *step = &self->workflow->steps[i];
+
+      if (step->commit == VS_COMMIT_WHEN_DONE && step->happened != NULL && step->happened (self))
+        return TRUE;
+    }
+  return FALSE;
+}
+
+/* Where a committed run goes on: behind the step that committed it, which may have joined the one in the journal. */
+static guint
+first_to_do (VsRun *self)
+{
+  for (guint i = self->journal->step; i < self->workflow->n_steps; i++)
+    if (self->workflow->steps[i].commit == VS_COMMIT_WHEN_DONE)
+      return i + 1;
+  return self->journal->step;
+}
+
 /* What was left behind: forward past the point of no return, else back. */
 static void
 settle (VsRun *self)
 {
   guint step = MIN (self->journal->step, self->workflow->n_steps - 1);
-  const VsStep *under_way = &self->workflow->steps[step];
+  guint last = last_under_way (self, step);
 
-  if (!self->journal->committed && !self->journal->undoing && under_way->commit == VS_COMMIT_WHEN_DONE
-      && under_way->happened != NULL && under_way->happened (self))
-    {
-      self->journal->step = step;
-      if (!commit (self, &self->error))
-        return;
-    }
+  self->written = TRUE;
+  if (!self->journal->committed && !self->journal->undoing && has_happened (self, step, last)
+      && !commit (self, &self->error))
+    return;
   if (self->journal->committed)
     {
-      run_forward (self, self->journal->step);
+      run_forward (self, first_to_do (self));
       return;
     }
   g_set_error (&self->error, VMSNAP_ERROR, VMSNAP_ERROR_FAILED,
                "The service ended in the middle of %s; everything is as it was before", self->workflow->operation);
-  give_up (self, step);
+  give_up (self, last);
 }
 
 static gboolean

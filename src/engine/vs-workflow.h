@@ -51,6 +51,9 @@ typedef enum {
  *   be done already
  * @commit: whether this is the point of no return
  * @applies: (nullable): whether this run has the step at all, by its facts
+ * @joined: the journal isn't written before it: for a step that begins while the guest stands still, or is over in
+ *   no time. To recovery it is under way as soon as the step before it is, so its @undo and @happened find out by
+ *   themselves whether it has begun
  *
  * One step of a workflow.
  */
@@ -62,6 +65,7 @@ typedef struct {
   gboolean (*happened) (VsRun *run);
   VsCommit commit;
   gboolean (*applies) (VsRun *run);
+  gboolean joined;
 } VsStep;
 
 /**

@@ -108,7 +108,42 @@ check (VsEngine *engine, VsDomain *domain, JsonObject *facts, GError **error)
 }
 
 static const VsWorkflow workflow = { "test", "test-one", check, steps, G_N_ELEMENTS (steps) };
-static const VsWorkflow *const workflows[] = { &workflow, NULL };
+
+static VsJournal *
+read_journal (VsRun *run)
+{
+  g_autoptr (GPtrArray) journals = vs_journal_load (vs_run_get_store (run), UUID);
+
+  g_assert_cmpuint (journals->len, <=, 1);
+  return journals->len == 1 ? g_ptr_array_steal_index (journals, 0) : NULL;
+}
+
+static gboolean
+look (VsRun *run, GError **error)
+{
+  g_assert_null (read_journal (run));
+  g_string_append (log_, "look ");
+  return TRUE;
+}
+
+static gboolean
+joined_two (VsRun *run, GError **error)
+{
+  g_autoptr (VsJournal) journal = read_journal (run);
+
+  g_assert_cmpuint (journal->step, ==, 1);
+  return two (run, error);
+}
+
+static const VsStep joined_steps[] = {
+  { "Look", 1, look },
+  { "One", 1, one, undo_one },
+  { "Two", 2, joined_two, undo_two, happened, VS_COMMIT_WHEN_DONE, NULL, TRUE },
+  { "Three", 1, three },
+};
+
+static const VsWorkflow joined_workflow = { "test", "test-joined", check, joined_steps, G_N_ELEMENTS (joined_steps) };
+static const VsWorkflow *const workflows[] = { &workflow, &joined_workflow, NULL };
 
 static void
 set_up (Fixture *fixture, gconstpointer data)
@@ -151,12 +186,22 @@ tear_down (Fixture *fixture, gconstpointer data)
 }
 
 static VsJob *
-submit (Fixture *fixture, JsonObject *facts, gboolean no_queue, GError **error)
+submit_workflow (Fixture *fixture,
+                 const VsWorkflow *which,
+                 JsonObject *facts,
+                 gboolean no_queue,
+                 GError **error)
 {
   g_autoptr (JsonObject) none = json_object_new ();
   VsRequest request = { .caller_uid = 7, .no_queue = no_queue };
 
-  return vs_engine_submit (fixture->engine, fixture->domain, &workflow, facts != NULL ? facts : none, &request, error);
+  return vs_engine_submit (fixture->engine, fixture->domain, which, facts != NULL ? facts : none, &request, error);
+}
+
+static VsJob *
+submit (Fixture *fixture, JsonObject *facts, gboolean no_queue, GError **error)
+{
+  return submit_workflow (fixture, &workflow, facts, no_queue, error);
 }
 
 static void
@@ -259,16 +304,22 @@ test_unfinished_is_finished_first (Fixture *fixture, gconstpointer data)
 }
 
 static VsJournal *
-leave_behind (Fixture *fixture, guint step, gboolean committed)
+leave_behind_of (Fixture *fixture, const VsWorkflow *which, guint step, gboolean committed)
 {
   g_autoptr (JsonObject) facts = json_object_new ();
-  VsJournal *journal = vs_journal_new (UUID, "test-one", 41, 7, facts);
+  VsJournal *journal = vs_journal_new (UUID, which->name, 41, 7, facts);
 
   json_object_set_string_member (facts, "kept", "by one");
   journal->step = committed ? step - 1 : step;
   g_assert_true (vs_journal_write (journal, fixture->store, NULL));
   g_assert_true (!committed || vs_journal_commit (journal, fixture->store, NULL));
   return journal;
+}
+
+static VsJournal *
+leave_behind (Fixture *fixture, guint step, gboolean committed)
+{
+  return leave_behind_of (fixture, &workflow, step, committed);
 }
 
 /* What can't be undone now keeps the domain from other work, and is undone before that. */
@@ -380,6 +431,71 @@ test_recovery_asks_what_happened (Fixture *fixture, gconstpointer data)
 }
 
 static void
+test_joined_step (Fixture *fixture, gconstpointer data)
+{
+  VsJob *job = submit_workflow (fixture, &joined_workflow, NULL, FALSE, NULL);
+
+  wait_for (job);
+  g_assert_cmpstr (log_->str, ==, "look one two three ");
+  g_assert_cmpint (vs_job_get_state (job), ==, VMSNAP_JOB_STATE_COMPLETED);
+  g_assert_cmpuint (count_journals (fixture), ==, 0);
+}
+
+static void
+test_failed_joined_step (Fixture *fixture, gconstpointer data)
+{
+  VsJob *job = submit_workflow (fixture, &joined_workflow, NULL, FALSE, NULL);
+
+  failing = "two";
+  wait_for (job);
+  g_assert_cmpstr (log_->str, ==, "look one two -two -one ");
+  g_assert_cmpint (vs_job_get_state (job), ==, VMSNAP_JOB_STATE_FAILED);
+  g_assert_cmpuint (count_journals (fixture), ==, 0);
+}
+
+/* Nobody wrote down whether the joined step had begun. */
+static void
+test_recovery_undoes_what_joined (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (VsJournal) journal = leave_behind_of (fixture, &joined_workflow, 1, FALSE);
+
+  recover (fixture, VMSNAP_JOB_STATE_FAILED);
+  g_assert_cmpstr (log_->str, ==, "-two -one ");
+}
+
+/* On the way back, the journal has said so, and the joined step is undone. */
+static void
+test_recovery_undoes_nothing_twice (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (VsJournal) journal = leave_behind_of (fixture, &joined_workflow, 1, FALSE);
+
+  journal->undoing = TRUE;
+  g_assert_true (vs_journal_write (journal, fixture->store, NULL));
+  recover (fixture, VMSNAP_JOB_STATE_FAILED);
+  g_assert_cmpstr (log_->str, ==, "-one ");
+}
+
+static void
+test_recovery_asks_what_joined (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (VsJournal) journal = leave_behind_of (fixture, &joined_workflow, 1, FALSE);
+
+  happened_answer = TRUE;
+  recover (fixture, VMSNAP_JOB_STATE_COMPLETED);
+  g_assert_cmpstr (log_->str, ==, "three ");
+}
+
+static void
+test_recovery_goes_on_behind_what_joined (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (VsJournal) journal = leave_behind_of (fixture, &joined_workflow, 1, FALSE);
+
+  g_assert_true (vs_journal_commit (journal, fixture->store, NULL));
+  recover (fixture, VMSNAP_JOB_STATE_COMPLETED);
+  g_assert_cmpstr (log_->str, ==, "three ");
+}
+
+static void
 test_queue_keeps_the_order (Fixture *fixture, gconstpointer data)
 {
   g_autoptr (GError) error = NULL;
@@ -447,6 +563,12 @@ main (int argc, char *argv[])
   ADD ("/recovery/goes-back-before-the-commit-point", test_recovery_goes_back);
   ADD ("/recovery/goes-forward-past-the-commit-point", test_recovery_goes_forward);
   ADD ("/recovery/asks-what-happened", test_recovery_asks_what_happened);
+  ADD ("/run/looks-without-a-journal-and-joins-steps", test_joined_step);
+  ADD ("/run/failure-undoes-what-joined", test_failed_joined_step);
+  ADD ("/recovery/undoes-what-joined", test_recovery_undoes_what_joined);
+  ADD ("/recovery/undoes-nothing-twice", test_recovery_undoes_nothing_twice);
+  ADD ("/recovery/asks-what-joined", test_recovery_asks_what_joined);
+  ADD ("/recovery/goes-on-behind-what-joined", test_recovery_goes_on_behind_what_joined);
   ADD ("/queue/keeps-the-order-and-cancels-what-waits", test_queue_keeps_the_order);
   ADD ("/queue/check-refuses-at-once", test_check_refuses_at_once);
   ADD ("/queue/job-numbers-are-not-used-twice", test_job_numbers_are_not_used_twice);
