@@ -80,21 +80,35 @@ show_current (VsRun *run, gpointer name, GError **error)
   return TRUE;
 }
 
-/* @snapshot: NULL for none. */
+static gboolean
+is_current (VsRun *run, gpointer name, GError **error)
+{
+  VsSnapshot *current = vs_domain_get_current_snapshot (vs_run_get_domain (run));
+
+  return current != NULL && g_str_equal (vs_snapshot_get_name (current), name);
+}
+
+/* @snapshot: NULL for none. Writing what is there already would only cost the syncs. */
 gboolean
 vs_record_set_current (VsRun *run, const char *snapshot, GError **error)
 {
   VsStore *store = vs_run_get_store (run);
   const char *uuid = vs_run_get_uuid (run);
-  gboolean ok = snapshot != NULL ? vs_store_write (store, uuid, NULL, CURRENT, snapshot, -1, error)
-                                 : vs_store_remove (store, uuid, NULL, CURRENT, error);
+  gboolean ok;
 
+  if (snapshot != NULL && vs_run_on_main (run, is_current, (gpointer) snapshot, NULL))
+    return TRUE;
+  ok = snapshot != NULL ? vs_store_write (store, uuid, NULL, CURRENT, snapshot, -1, error)
+                        : vs_store_remove (store, uuid, NULL, CURRENT, error);
   return ok && vs_run_on_main (run, show_current, (gpointer) snapshot, error);
 }
 
 static gboolean
-is_persistent (VsRun *run, gpointer data, GError **error)
+get_definition (VsRun *run, gpointer data, GError **error)
 {
+  VsDomainDef **def = data;
+
+  *def = vs_domain_def_ref (vs_domain_get_inactive_def (vs_run_get_domain (run)));
   return vs_domain_get_persistent (vs_run_get_domain (run));
 }
 
@@ -109,9 +123,14 @@ show_definition (VsRun *run, gpointer def, GError **error)
 gboolean
 vs_record_set_definition (VsRun *run, VsDomainDef *def, GError **error)
 {
+  g_autoptr (VsDomainDef) old = NULL;
+  gboolean persistent = vs_run_on_main (run, get_definition, &old, NULL);
   g_autofree char *xml = vs_domain_def_format (def);
+  g_autofree char *old_xml = vs_domain_def_format (old);
 
-  if (vs_run_on_main (run, is_persistent, NULL, NULL)
+  if (g_str_equal (xml, old_xml))
+    return TRUE;
+  if (persistent
       && !vs_store_write (vs_run_get_store (run), vs_run_get_uuid (run), NULL, DEFINITION, xml, -1, error))
     return FALSE;
   return vs_run_on_main (run, show_definition, def, error);

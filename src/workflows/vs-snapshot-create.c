@@ -99,9 +99,10 @@ look_first (VsRun *run, GError **error)
   /* The user may have paused or resumed it since it was this operation's turn. */
   if (vs_run_get_flag (run, FACT_ACTIVE))
     {
-      if (!vs_steps_is_running (run, &running, error))
+      if (!vs_steps_is_running (run, &running, error) || !vs_tags_check_nodes (states, error))
         return FALSE;
       vs_run_set_flag (run, FACT_RUNNING, running);
+      vs_tags_keep_nodes (run, states);
     }
   for (guint i = 0; i < states->len; i++)
     {
@@ -167,10 +168,11 @@ save_online (VsRun *run, GError **error)
     }
   if (!vs_tags_save (run, tag, error))
     return FALSE;
-  vs_tags_dismiss (run, VS_TAGS_JOB_SAVE);
   vs_steps_expect_stop (run, VMSNAP_STATE_REASON_UNKNOWN);
-  if (nvram != NULL
-      && (!vs_steps_restore_running (run, error) || !vs_nvram_keep (run, variables, nvram, error)))
+  if (nvram != NULL && !vs_steps_restore_running (run, error))
+    return FALSE;
+  vs_tags_dismiss (run, VS_TAGS_JOB_SAVE);
+  if (nvram != NULL && !vs_nvram_keep (run, variables, nvram, error))
     return FALSE;
   vs_run_set_int (run, FACT_DOWNTIME, read_downtime (watch));
   return TRUE;
@@ -326,7 +328,7 @@ halt (VsRun *run, GError **error)
 static const VsStep steps[] = {
   { "Checking disks", 1, look_first },
   { "Saving memory and disks", 95, save, unsave },
-  { "Recording", 2, record, unrecord, is_recorded, VS_COMMIT_WHEN_DONE },
+  { "Recording", 2, record, unrecord, is_recorded, VS_COMMIT_WHEN_DONE, NULL, TRUE },
   { "Making it current", 1, make_current },
   { "Powering off", 1, halt, NULL, NULL, VS_COMMIT_NOT, is_to_halt },
 };

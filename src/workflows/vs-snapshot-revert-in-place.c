@@ -13,15 +13,30 @@
 #include "vs-steps.h"
 #include "vs-tags.h"
 
+/* Whether the guest has let its processors go already, and needs nothing more. */
+#define FACT_LET_RUN "let-run"
+
 static gboolean
-look_first (VsRun *run, GError **error)
+find_nodes (VsRun *run, VsTagsSet set, const char *tag, GError **error)
 {
   g_autoptr (GPtrArray) states = NULL;
 
-  if (!vs_revert_look_first (run, error))
+  vs_tags_aim (run, set);
+  states = vs_tags_look (run, tag, error);
+  if (states == NULL || !vs_tags_check_nodes (states, error))
     return FALSE;
-  states = vs_tags_look (run, vs_run_get_string (run, FACT_TAG), error);
-  return states != NULL && vs_tags_check_nodes (states, error);
+  vs_tags_keep_nodes (run, states);
+  vs_tags_store_set (vs_run_get_facts (run), set);
+  return TRUE;
+}
+
+/* What isn't asked now would have to be asked while the guest stands still. */
+static gboolean
+look_first (VsRun *run, GError **error)
+{
+  return vs_revert_look_first (run, error)
+         && find_nodes (run, VS_TAGS_SNAPSHOT, vs_run_get_string (run, FACT_TAG), error)
+         && find_nodes (run, VS_TAGS_PRESENT, vs_run_get_string (run, FACT_UNDO_TAG), error);
 }
 
 static gboolean
@@ -41,12 +56,19 @@ unprotect (VsRun *run, GError **error)
   return vs_steps_restore_running (run, error) && vs_revert_delete_undo_tag (run, error);
 }
 
-/* Not to be cancelled: a half-loaded guest is no guest. */
+/* Not to be cancelled: a half-loaded guest is no guest. The guest runs on before the journal says that it was loaded,
+ * for that costs a sync; but with variables of its own it has to wait for them, and they for the journal: undoing
+ * doesn't put back the old ones. */
 static gboolean
 load (VsRun *run, GError **error)
 {
   vs_tags_aim (run, VS_TAGS_SNAPSHOT);
-  return vs_tags_load (run, vs_run_get_string (run, FACT_TAG), vs_run_get_int (run, "vm-state-size"), NULL, error);
+  if (!vs_tags_load (run, vs_run_get_string (run, FACT_TAG), vs_run_get_int (run, "vm-state-size"), NULL, error))
+    return FALSE;
+  if (vs_run_get_string (run, FACT_NVRAM) != NULL)
+    return TRUE;
+  vs_run_set_flag (run, FACT_LET_RUN, TRUE);
+  return vs_revert_let_run (run, error);
 }
 
 /* QEMU's job tells, for it isn't dismissed before the journal says how it ended. */
@@ -108,19 +130,32 @@ unload (VsRun *run, GError **error)
          && vs_tags_apply_where_present (run, vs_run_get_string (run, FACT_UNDO_TAG), error);
 }
 
+/* A next life doesn't know whether it runs. */
+static gboolean
+is_to_let_run (VsRun *run)
+{
+  return !vs_run_get_flag (run, FACT_LET_RUN);
+}
+
 static gboolean
 let_run (VsRun *run, GError **error)
 {
-  vs_tags_dismiss (run, VS_TAGS_JOB_LOAD);
   return vs_revert_put_nvram_back (run, error) && vs_revert_let_run (run, error);
+}
+
+static gboolean
+record (VsRun *run, GError **error)
+{
+  vs_tags_dismiss (run, VS_TAGS_JOB_LOAD);
+  return vs_revert_record (run, error);
 }
 
 static const VsStep steps[] = {
   { "Checking the snapshot", 1, look_first },
   { "Protecting the present disks", 2, protect, unprotect },
-  { "Loading memory and disks", 90, load, unload, has_loaded, VS_COMMIT_WHEN_DONE },
-  { "Letting the guest run", 1, let_run },
-  { "Recording", 2, vs_revert_record },
+  { "Loading memory and disks", 90, load, unload, has_loaded, VS_COMMIT_WHEN_DONE, NULL, TRUE },
+  { "Letting the guest run", 1, let_run, NULL, NULL, VS_COMMIT_NOT, is_to_let_run },
+  { "Recording", 2, record },
   { "Tidying up", 2, vs_revert_delete_undo_tag },
 };
 

@@ -12,6 +12,9 @@
 #include "vs-steps.h"
 #include "vs-tags.h"
 
+/* In the fact of the disks, beside target and path */
+#define NODE "node"
+
 static void
 tag_state_free (VsTagState *state)
 {
@@ -220,4 +223,40 @@ vs_tags_check_nodes (GPtrArray *states, GError **error)
       return FALSE;
     }
   return TRUE;
+}
+
+/* Remembers the nodes that @states found for the steps that follow, so that these needn't ask while the guest stands
+ * still. */
+void
+vs_tags_keep_nodes (VsRun *run, GPtrArray *states)
+{
+  JsonArray *disks = json_object_get_array_member (vs_run_get_facts (run), VS_TAGS_FACT_DISKS);
+
+  for (guint i = 0; i < states->len; i++)
+    json_object_set_string_member (json_array_get_object_element (disks, i), NODE,
+                                   ((const VsTagState *) g_ptr_array_index (states, i))->node);
+}
+
+/* All disks with their nodes, as they were remembered in this life of the service, else as QEMU says. */
+GPtrArray *
+vs_tags_find_nodes (VsRun *run, const char *tag, GError **error)
+{
+  JsonArray *disks = json_object_get_array_member (vs_run_get_facts (run), VS_TAGS_FACT_DISKS);
+  g_autoptr (GPtrArray) states = vs_tags_list (run);
+  gboolean known = !vs_run_is_recovery (run);
+
+  for (guint i = 0; i < states->len; i++)
+    {
+      VsTagState *state = g_ptr_array_index (states, i);
+
+      state->node = g_strdup (json_object_get_string_member_with_default (json_array_get_object_element (disks, i), NODE,
+                                                                          NULL));
+      known = known && state->node != NULL;
+    }
+  if (!known)
+    {
+      g_ptr_array_unref (states);
+      states = vs_tags_look (run, tag, error);
+    }
+  return states != NULL && vs_tags_check_nodes (states, error) ? g_steal_pointer (&states) : NULL;
 }

@@ -154,10 +154,8 @@ run_job (VsRun *run,
 
   if (monitor == NULL)
     return FALSE;
-  states = vs_tags_look (run, tag, error);
+  states = vs_tags_find_nodes (run, tag, error);
   if (states == NULL)
-    return FALSE;
-  if (!vs_tags_check_nodes (states, error))
     return FALSE;
   nodes = list_nodes (states, FALSE);
   progress->run = run;
@@ -173,10 +171,10 @@ gboolean
 vs_tags_protect (VsRun *run, const char *tag, GError **error)
 {
   QmpClient *monitor = vs_run_get_monitor (run, error);
-  g_autoptr (GPtrArray) states = monitor != NULL ? vs_tags_look (run, tag, error) : NULL;
+  g_autoptr (GPtrArray) states = monitor != NULL ? vs_tags_find_nodes (run, tag, error) : NULL;
   JsonArray *actions;
 
-  if (states == NULL || !vs_tags_check_nodes (states, error))
+  if (states == NULL)
     return FALSE;
   actions = json_array_new ();
   for (guint i = 0; i < states->len; i++)

@@ -62,6 +62,9 @@ GPtrArray *vs_tags_look (VsRun *run,
                          GError **error);
 const VsTagState *vs_tags_get_vmstate (VsRun *run,
                                        GPtrArray *states);
+GPtrArray *vs_tags_find_nodes (VsRun *run,
+                               const char *tag,
+                               GError **error);
 gboolean vs_tags_check_complete (VsRun *run,
                                  GPtrArray *states,
                                  const char *tag,
@@ -90,6 +93,8 @@ gboolean vs_tags_apply_where_present (VsRun *run,
                                       GError **error);
 gboolean vs_tags_check_nodes (GPtrArray *states,
                               GError **error);
+void vs_tags_keep_nodes (VsRun *run,
+                         GPtrArray *states);
 gboolean vs_tags_delete (VsRun *run,
                          const char *tag,
                          GError **error);

@@ -2,13 +2,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Reverts that fail, or that a dying service leaves half done: the guest that was there is there again."""
 
-import json
 import os
 import shutil
 import signal
 
 import machines
-from vmsnaptest import BareQmp, main, paths, wait_until
+from vmsnaptest import BareQmp, Deadline, main, paths
 
 
 class FailedRevert(machines.ServiceCase):
@@ -53,21 +52,30 @@ class FailedRevert(machines.ServiceCase):
 
 
 class HalfDoneRevert(machines.ServiceCase):
-    """A service that was killed in the middle of a revert in place, at steps that are hard to hit: the journal is a real
-    one, whose step is moved."""
+    """A service that was killed in the middle of a revert in place, at moments that are hard to hit: the journal is one of
+    a revert that went well, put back where it was."""
 
-    def leave_behind(self, machine, step):
-        """The service dies as if in this step, which has changed nothing yet."""
-        pid = machine.pid()
-        os.kill(pid, signal.SIGSTOP)
-        machine.ask_revert("one")
-        journal = wait_until(lambda: next(iter((machine.store / "journal").glob("*.json")), None), "a journal")
+    def read_journal(self, machine):
+        """Reverts, and returns the journal as it is while the guest may be stopped, protected or loaded."""
+        job = machine.ask_revert("one")
+        deadline = Deadline()
+        found = None
+        while not found and not deadline.passed():
+            for path in (machine.store / "journal").glob("*[0-9].json"):
+                try:
+                    found = path, path.read_text(encoding="utf-8")
+                except FileNotFoundError:
+                    pass
+        self.client.wait_job(job)
+        return found
+
+    def leave_behind(self, machine, journal):
+        """The service dies as if in the middle of that revert, which has changed nothing yet."""
         self.service.kill()
-        text = json.loads(journal.read_text(encoding="utf-8"))
-        text["step"] = step
-        journal.write_text(json.dumps(text), encoding="utf-8")
-        os.kill(pid, signal.SIGCONT)
-        return pid
+        path, text = journal
+        self.assertIn('"step" : 1,', text)
+        path.write_text(text, encoding="utf-8")
+        return machine.pid()
 
     def check_untouched(self, machine, before, pid):
         self.assertEqual(machine.state[0], "running")
@@ -80,8 +88,9 @@ class HalfDoneRevert(machines.ServiceCase):
     def test_load_that_never_began_does_not_cost_the_guest(self):
         machine = self.machine().boot()
         machine.snapshot("one")
+        journal = self.read_journal(machine)
         before = machine.witness.mark("unharmed")
-        pid = self.leave_behind(machine, 2)
+        pid = self.leave_behind(machine, journal)
         self.service.start()
         self.check_untouched(machine, before, pid)
         # And it can be reverted for good now.
@@ -92,8 +101,9 @@ class HalfDoneRevert(machines.ServiceCase):
     def test_guest_that_was_stopped_runs_again(self):
         machine = self.machine().boot()
         machine.snapshot("one")
+        journal = self.read_journal(machine)
         before = machine.witness.mark("unharmed")
-        pid = self.leave_behind(machine, 1)
+        pid = self.leave_behind(machine, journal)
         with BareQmp(machine.runtime / "monitor.sock") as monitor:
             monitor.execute("stop")
         self.service.start()
