@@ -95,11 +95,31 @@ on_resume (VsDomain *self, JsonObject *data)
     vs_domain_emit_event (self, "resumed", NULL);
 }
 
+/* QEMU stands still and waits, where the definition doesn't let a guest end: see `-action` on its command line. */
+static void
+boot_anew (VsDomain *self)
+{
+  self->expected_resume = VMSNAP_STATE_REASON_BOOTED;
+  qmp_client_send (self->client, "system_reset", NULL);
+  qmp_client_send (self->client, "cont", NULL);
+}
+
 static void
 on_shutdown (VsDomain *self, JsonObject *data)
 {
   gboolean by_guest = json_object_get_boolean_member_with_default (data, "guest", FALSE);
+  gboolean off = by_guest && g_str_equal (get_string (data, "reason"), "guest-shutdown");
 
+  if (off && self->live_def->on_poweroff == VS_LIFECYCLE_RESTART)
+    {
+      boot_anew (self);
+      return;
+    }
+  if (off && self->live_def->on_poweroff == VS_LIFECYCLE_PRESERVE)
+    {
+      self->expected_stop = VMSNAP_STATE_REASON_SHUTDOWN;
+      return;
+    }
   if (self->expected_end == VMSNAP_STATE_REASON_UNKNOWN)
     self->expected_end = by_guest ? VMSNAP_STATE_REASON_SHUTDOWN : VMSNAP_STATE_REASON_DESTROYED;
 }
@@ -109,6 +129,8 @@ on_panicked (VsDomain *self, JsonObject *data)
 {
   vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_CRASHED, VMSNAP_STATE_REASON_FAILED);
   vs_domain_emit_event (self, "crashed", NULL);
+  if (self->live_def->on_crash == VS_LIFECYCLE_RESTART)
+    boot_anew (self);
 }
 
 /* A guest that had crashed has not any more. */

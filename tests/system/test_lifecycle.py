@@ -434,6 +434,28 @@ class Endings(ServiceCase):
         # The disks are free again.
         machine.start(paused=True)
 
+    def boot_with_on_poweroff(self, action):
+        machine = self.undefined_machine()
+        xml = machine.xml().replace("</features>", f"</features><on_poweroff>{action}</on_poweroff>")
+        machine.call_manager("DefineDomain", xml)
+        return machine.boot()
+
+    def test_power_off_that_is_to_restart_boots_anew(self):
+        machine = self.boot_with_on_poweroff("restart")
+        before = machine.witness.mark("before the power-off")
+        machine.call("Shutdown")
+        after = machine.witness.wait_for(lambda testimony: testimony.run != before.run, "a new run").check()
+        self.assertEqual(after["details"]["vdb"]["found"]["mark"], "before the power-off")
+        self.assertEqual(machine.state, ("running", "booted"))
+
+    def test_power_off_that_is_to_be_preserved_keeps_the_guest_standing(self):
+        machine = self.boot_with_on_poweroff("preserve")
+        pid = machine.pid()
+        machine.call("Shutdown")
+        machine.wait_state("paused")
+        self.assertEqual(machine.state, ("paused", "shutdown"))
+        self.assertEqual(machine.pid(), pid)
+
     def test_transient_guest_that_powers_itself_off_takes_its_domain_along(self):
         machine = self.undefined_machine()
         machine.create()
