@@ -93,7 +93,7 @@ set_access_error (GError **error, const char *path, gboolean writable, int errsv
   if (errsv == EACCES || errsv == EPERM)
     g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IO,
                  "The user %s, as whom this service runs, can't %s %s: %s. This command opens it: "
-                 "setfacl -m u:%s:%s %s",
+                 "setfacl -m u:%s:%s %s (from the package acl)",
                  user, writable ? "write" : "read", path,
                  closed != NULL ? "its directory is closed" : g_strerror (errsv), user,
                  closed != NULL ? "x"

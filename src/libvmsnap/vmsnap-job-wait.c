@@ -5,6 +5,7 @@
  */
 #include "vmsnap-job.h"
 
+#include "vmsnap-client.h"
 #include "vmsnap-private.h"
 
 typedef struct
@@ -222,6 +223,19 @@ wait_for_twin (VmSnapJob *twin, VmSnapWaitFlags flags, GCancellable *cancellable
   return vmsnap_job_wait_finish (twin, result, error);
 }
 
+/* Where no main loop runs, nobody would bring in what the job has made before the caller looks for it. */
+static void
+catch_up (VmSnapJob *job)
+{
+  g_autoptr (VmSnapClient) client = _vmsnap_proxy_dup_client (job);
+  GMainContext *context = client != NULL ? _vmsnap_client_get_context (client) : NULL;
+
+  if (context == NULL || g_main_context_is_owner (context) || !g_main_context_acquire (context))
+    return;
+  vmsnap_client_catch_up_sync (client, NULL, NULL);
+  g_main_context_release (context);
+}
+
 /**
  * vmsnap_job_wait_sync:
  * @job: a job
@@ -230,8 +244,8 @@ wait_for_twin (VmSnapJob *twin, VmSnapWaitFlags flags, GCancellable *cancellable
  * @error: why the job failed, as a %VMSNAP_ERROR; or why it isn't known, as a %G_DBUS_ERROR
  *
  * Waits for the end of a job, which may have come before, as vmsnap_job_wait() does. The properties of @job are then
- * those of its end; other objects of the client are as old as the last turn of its main context, see
- * vmsnap_client_catch_up_sync().
+ * those of its end. In a program without a main loop the client's other objects are brought up to date, too, as
+ * vmsnap_client_catch_up_sync() does; where a main loop runs, they are as old as its last turn.
  *
  * Returns: %TRUE if the job completed
  */
@@ -267,5 +281,6 @@ vmsnap_job_wait_sync (VmSnapJob *job, VmSnapWaitFlags flags, GCancellable *cance
   while (g_main_context_iteration (context, FALSE))
     ;
   g_main_context_pop_thread_default (context);
+  catch_up (job);
   return completed;
 }

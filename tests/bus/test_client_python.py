@@ -3,6 +3,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import gi
@@ -12,7 +14,7 @@ from gi.repository import Gio, GLib, VmSnap  # noqa: E402
 
 from clientsupport import SCREEN, ClientTestCase  # noqa: E402
 from support import plain_xml  # noqa: E402
-from vmsnaptest import connect, domain_path, main, make_disk, snapshot_path, wait_until  # noqa: E402
+from vmsnaptest import SOURCE, connect, domain_path, main, make_disk, snapshot_path, wait_until  # noqa: E402
 
 INTERNAL = GLib.Variant("a{sv}", {"location": GLib.Variant("s", "internal")})
 
@@ -44,6 +46,22 @@ class LibraryTestCase(ClientTestCase):
         ends = []
         begin(*arguments, None, lambda source, result: ends.append((source, result)))
         return wait_until(lambda: ends and ends[0], f"the end of {begin.__name__}")
+
+
+class ReadmeTest(LibraryTestCase):
+    def test_definition_in_the_examples_is_accepted(self):
+        example = (SOURCE / "data/examples/guest.xml").read_text(encoding="utf-8")
+        path = self.client.call("/org/vmsnap/VmSnap1/Manager", "Manager", "DefineDomain", "s", example, validate=True)
+        self.addCleanup(self.client.call, path, "Domain", "Undefine")
+
+    def test_python_of_the_readme_runs_as_it_stands(self):
+        readme = (SOURCE / "README.md").read_text(encoding="utf-8")
+        snippet = readme.split("```python\n")[1].split("```")[0]
+        path = self.make_domain("guest")
+        done = subprocess.run([sys.executable, "-c", snippet.replace("BusType.SYSTEM", "BusType.SESSION")],
+                              env={**os.environ, **self.bus.environment}, stderr=subprocess.PIPE, text=True, check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(self.client.get(snapshot_path(path, "before-upgrade"), "Snapshot", "IsCurrent"), True)
 
 
 class ClientTest(LibraryTestCase):
@@ -182,7 +200,7 @@ class SnapshotTest(LibraryTestCase):
         self.assertEqual(domain.get_snapshots(), [one])
         self.assertIn("<domainsnapshot", one.get_xml_sync(None, None))
 
-    def test_without_a_turn_of_the_main_context_calls_still_return_objects(self):
+    def test_without_a_main_loop_a_wait_brings_the_objects_up_to_date(self):
         self.start_domain("loopless")
         domain = self.find("loopless")
         job = domain.create_snapshot_sync("", INTERNAL, None)
@@ -192,7 +210,7 @@ class SnapshotTest(LibraryTestCase):
         self.assertEqual(listed[0].get_object_path(), job.dup_result()["snapshot"])
         self.assertEqual(domain.get_snapshot_sync(listed[0].get_name(), None).get_object_path(),
                          listed[0].get_object_path())
-        self.assertEqual(domain.get_snapshots(), [])
+        self.assertEqual(domain.get_snapshots(), [job.get_snapshot()])
 
     def test_asynchronous_calls_tell_progress_that_never_goes_back(self):
         self.start_domain("progress")
