@@ -197,12 +197,10 @@ test_loopless (void)
   g_assert_no_error (error);
   g_assert_true (vmsnap_job_wait_sync (job, VMSNAP_WAIT_NONE, NULL, &error));
   g_assert_no_error (error);
-  g_assert_null (vmsnap_domain_find_snapshot (domain, "two"));
   snapshot = vmsnap_domain_get_snapshot_sync (domain, "two", NULL, &error);
   g_assert_no_error (error);
   g_assert_cmpstr (vmsnap_snapshot_get_name (snapshot), ==, "two");
   g_clear_object (&snapshot);
-  g_assert_true (vmsnap_client_catch_up_sync (client, NULL, &error));
   snapshot = vmsnap_domain_find_snapshot (domain, "two");
   g_assert_true (vmsnap_snapshot_is_current (snapshot));
 }
