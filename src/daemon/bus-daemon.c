@@ -10,11 +10,18 @@
 #include <glib-unix.h>
 #include <glib/gstdio.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include "bus-service.h"
 #include "vmsnap-names.h"
 #include "vs-operations.h"
+#include "vs-process.h"
+
+/* There is no event for a lock that becomes free. */
+#define LOCK_INTERVAL_MS 50
 
 typedef struct {
   const BusSettings *settings;
@@ -24,6 +31,7 @@ typedef struct {
   BusService *service;
   guint name;
   int lock;
+  guint retry;
   int status;
 } Daemon;
 
@@ -42,25 +50,6 @@ fail (Daemon *self, const char *format, ...)
   g_printerr ("vmsnapd: %s\n", message);
   self->status = 1;
   g_main_loop_quit (self->loop);
-}
-
-/* Two services on one store would settle each other's operations. The lock goes with the process, however it ends. */
-static gboolean
-lock_store (Daemon *self, VsStore *store)
-{
-  g_autofree char *path = g_build_filename (vs_store_get_state_dir (store), "lock", NULL);
-
-  self->lock = g_open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (self->lock < 0)
-    {
-      fail (self, "Can't open %s: %s", path, g_strerror (errno));
-      return FALSE;
-    }
-  if (flock (self->lock, LOCK_EX | LOCK_NB) == 0)
-    return TRUE;
-  fail (self, "Another vmsnapd uses the state directory %s: end it, or give --state-directory",
-        vs_store_get_state_dir (store));
-  return FALSE;
 }
 
 static void
@@ -105,6 +94,66 @@ on_connected (GObject *source, GAsyncResult *result, gpointer user_data)
     vs_engine_load_async (self->engine, on_loaded, self);
 }
 
+/* Who has the lock, as that one wrote it down: it may have been killed, and its tools go on. */
+static gboolean
+is_owner_alive (Daemon *self)
+{
+  g_autoptr (VsProcess) process = NULL;
+  char text[64] = "";
+  guint64 start_time = 0;
+  int pid = 0;
+
+  if (pread (self->lock, text, sizeof text - 1, 0) > 0 && sscanf (text, "%d %" G_GUINT64_FORMAT, &pid, &start_time) == 2)
+    process = vs_process_open (pid, start_time, NULL);
+  return process != NULL;
+}
+
+static void
+sign_lock (Daemon *self)
+{
+  guint64 start_time = 0;
+  g_autofree char *text = NULL;
+
+  vs_process_read_start_time (getpid (), &start_time, NULL);
+  text = g_strdup_printf ("%d %" G_GUINT64_FORMAT "\n", (int) getpid (), start_time);
+  if (ftruncate (self->lock, 0) != 0 || pwrite (self->lock, text, strlen (text), 0) < 0)
+    g_debug ("The lock isn't signed: %s", g_strerror (errno));
+}
+
+/* Two services on one store would settle each other's operations. The lock goes with the process, however it ends, and
+ * with the last of its tools: one that still changes an image for a service that was killed is waited for. */
+static gboolean
+on_try_lock (gpointer user_data)
+{
+  Daemon *self = user_data;
+
+  self->retry = 0;
+  if (flock (self->lock, LOCK_EX | LOCK_NB) == 0)
+    {
+      sign_lock (self);
+      vs_process_set_witness (self->lock);
+      g_bus_get (self->settings->session ? G_BUS_TYPE_SESSION : G_BUS_TYPE_SYSTEM, NULL, on_connected, self);
+    }
+  else if (is_owner_alive (self))
+    fail (self, "Another vmsnapd uses the state directory %s: end it, or give --state-directory",
+          self->settings->state_directory);
+  else
+    self->retry = g_timeout_add (LOCK_INTERVAL_MS, on_try_lock, self);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+lock_store (Daemon *self)
+{
+  g_autofree char *path = g_build_filename (self->settings->state_directory, "lock", NULL);
+
+  self->lock = g_open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (self->lock >= 0)
+    on_try_lock (self);
+  else
+    fail (self, "Can't open %s: %s", path, g_strerror (errno));
+}
+
 static void
 start (Daemon *self)
 {
@@ -117,10 +166,8 @@ start (Daemon *self)
       fail (self, "%s", error->message);
       return;
     }
-  if (!lock_store (self, store))
-    return;
   self->engine = vs_engine_new (store, self->settings->emulator, vs_workflows);
-  g_bus_get (self->settings->session ? G_BUS_TYPE_SESSION : G_BUS_TYPE_SYSTEM, NULL, on_connected, self);
+  lock_store (self);
 }
 
 static gboolean
@@ -143,6 +190,7 @@ on_started (gpointer user_data)
 static void
 stop (Daemon *self)
 {
+  g_clear_handle_id (&self->retry, g_source_remove);
   g_clear_handle_id (&self->name, g_bus_unown_name);
   if (self->connection != NULL)
     g_dbus_connection_flush_sync (self->connection, NULL, NULL);

@@ -227,6 +227,7 @@ load_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *can
       g_task_return_error (task, error);
       return;
     }
+  vs_store_recover (load->store);
   load->hypervisor = vs_hypervisor_get (load->emulator, NULL, &probe_error);
   if (load->hypervisor == NULL)
     g_warning ("No guest can be started with the default emulator: %s", probe_error->message);

@@ -244,12 +244,12 @@ vs_engine_check_admits (VsEngine *self, VsDomain *domain, GError **error)
   return FALSE;
 }
 
-/* A transient domain goes when it has neither a guest nor work to do. */
+/* A transient domain goes when it has neither a guest nor work to do, also of an earlier life of the service. */
 void
 vs_engine_drop_if_over (VsEngine *self, VsDomain *domain)
 {
-  if (!vs_domain_get_persistent (domain) && !vs_domain_is_active (domain) && !vs_engine_is_busy (self, domain)
-      && vs_engine_find_domain (self, vs_domain_get_uuid (domain)) == domain)
+  if (!vs_domain_get_persistent (domain) && !vs_domain_is_active (domain) && vs_domain_get_job (domain) == NULL
+      && !vs_engine_is_busy (self, domain) && vs_engine_find_domain (self, vs_domain_get_uuid (domain)) == domain)
     {
       vs_store_remove_transient (self->store, vs_domain_get_uuid (domain));
       vs_engine_remove_domain (self, domain);

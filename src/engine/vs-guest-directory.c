@@ -48,6 +48,15 @@ vs_guest_prepare_directory (const char *runtime_directory, const char *uuid, GEr
   return NULL;
 }
 
+/* Also what a service that was killed had only half written, which has letters behind its name. */
+static gboolean
+is_of_guest (const char *file)
+{
+  return g_str_has_suffix (file, ".sock") || g_str_equal (file, VS_GUEST_PIDFILE)
+         || g_str_has_prefix (file, VS_GUEST_RECORD) || g_str_has_prefix (file, VS_GUEST_DEFINITION)
+         || g_str_has_prefix (file, VS_TPM_RECORD);
+}
+
 /**
  * vs_guest_clean_directory:
  * @directory: the directory of a guest that is gone
@@ -65,8 +74,7 @@ vs_guest_clean_directory (const char *directory)
     {
       g_autofree char *path = NULL;
 
-      if (!g_str_has_suffix (file, ".sock") && !g_str_equal (file, VS_GUEST_PIDFILE)
-          && !g_str_equal (file, VS_GUEST_RECORD) && !g_str_equal (file, VS_GUEST_DEFINITION))
+      if (!is_of_guest (file))
         continue;
       path = g_build_filename (directory, file, NULL);
       g_unlink (path);

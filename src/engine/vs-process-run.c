@@ -12,6 +12,9 @@
 #include <glib-unix.h>
 #include <unistd.h>
 
+/* See vs_process_set_witness(). */
+static int witness = -1;
+
 /* What is kept of a tool's complaints. */
 #define MAX_ERRORS 8192
 
@@ -85,10 +88,43 @@ collect_all (VsProcess *process, Collector *out, Collector *err, gint64 deadline
   return done;
 }
 
+/**
+ * vs_process_set_witness:
+ * @fd: a descriptor that stays open, or -1
+ *
+ * Every tool has @fd, too, from now on: whatever lock is on it goes when the service and the last of its tools have
+ * ended. A tool that changes an image outlives a service that is killed, and what it does then must not be met by what
+ * the next life does. Any thread, before tools are run.
+ */
+void
+vs_process_set_witness (int fd)
+{
+  g_atomic_int_set (&witness, fd);
+}
+
+/* Behind the descriptors that the tool has anyway. */
+static VsProcessFd *
+add_witness (VsProcessSpec *spec)
+{
+  VsProcessFd *fds = g_new (VsProcessFd, spec->n_fds + 1);
+  int target = 3;
+
+  for (gsize i = 0; i < spec->n_fds; i++)
+    {
+      fds[i] = spec->fds[i];
+      target = MAX (target, fds[i].target + 1);
+    }
+  fds[spec->n_fds] = (VsProcessFd){ g_atomic_int_get (&witness), target };
+  spec->fds = fds;
+  spec->n_fds += fds[spec->n_fds].source >= 0;
+  return fds;
+}
+
 static VsProcess *
 spawn_with_pipes (const VsProcessSpec *template, Collector *out, Collector *err, GError **error)
 {
   VsProcessSpec spec = *template;
+  g_autofree VsProcessFd *fds = add_witness (&spec);
   VsProcess *process = NULL;
   int out_pipe[2], err_pipe[2];
 

@@ -99,6 +99,7 @@ gboolean vs_process_end (VsProcess *process,
                          GCancellable *cancellable,
                          GError **error);
 
+void vs_process_set_witness (int fd);
 gboolean vs_process_run_spec (const VsProcessSpec *spec,
                               gsize max_output,
                               gint64 timeout,

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "vmsnap-error.h"
@@ -171,12 +172,52 @@ finish_removals (VsStore *self)
       }
 }
 
+/* What GLib calls a file before it has its name: no file of ours ends so. */
+static gboolean
+is_half_written (const char *name)
+{
+  static const char *const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+  const char *dot = strrchr (name, '.');
+
+  return dot != NULL && strlen (dot) == 7 && strspn (dot + 1, letters) == 6;
+}
+
+static void
+remove_half_written (const char *path)
+{
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  const char *name;
+
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *child = g_build_filename (path, name, NULL);
+
+      if (is_half_written (name))
+        g_unlink (child);
+    }
+}
+
+/* Of writes that were cut short. */
+static void
+remove_all_half_written (VsStore *self)
+{
+  static const char *const folders[] = { NULL, "journal", "snapshots", "nvram" };
+  g_auto (GStrv) uuids = vs_store_list_domains (self);
+
+  for (guint i = 0; uuids[i] != NULL; i++)
+    for (guint j = 0; j < G_N_ELEMENTS (folders); j++)
+      {
+        g_autofree char *path = vs_store_get_path (self, uuids[i], folders[j], NULL);
+        remove_half_written (path);
+      }
+}
+
 /**
  * vs_store_prepare:
  * @self: the store
  * @error: where to put an error
  *
- * Makes the directories that are missing, and ends removals that were cut short.
+ * Makes the directories that are missing.
  *
  * Returns: whether the store can be used
  */
@@ -195,8 +236,20 @@ vs_store_prepare (VsStore *self, GError **error)
                    domains, self->runtime_dir, self->log_dir, (guint) geteuid ());
       return FALSE;
     }
-  finish_removals (self);
   return TRUE;
+}
+
+/**
+ * vs_store_recover:
+ * @self: a store that nobody else uses
+ *
+ * Ends removals that were cut short, and removes what is left of writes that were.
+ */
+void
+vs_store_recover (VsStore *self)
+{
+  finish_removals (self);
+  remove_all_half_written (self);
 }
 
 /**

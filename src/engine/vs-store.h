@@ -21,6 +21,7 @@ VsStore *vs_store_new (const char *state_dir,
                        const char *log_dir);
 gboolean vs_store_prepare (VsStore *self,
                            GError **error);
+void vs_store_recover (VsStore *self);
 
 const char *vs_store_get_state_dir (VsStore *self);
 const char *vs_store_get_runtime_dir (VsStore *self);

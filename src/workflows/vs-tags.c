@@ -285,10 +285,14 @@ gboolean
 vs_tags_delete (VsRun *run, const char *tag, GError **error)
 {
   QmpClient *monitor = vs_run_get_monitor (run, NULL);
-  g_autoptr (GPtrArray) states = vs_tags_look (run, tag, error);
   g_autofree char *job_id = vs_steps_job_id (run, "delete");
+  g_autoptr (GPtrArray) states = NULL;
   g_auto (GStrv) nodes = NULL;
 
+  /* Perhaps an earlier life of the service had it done already, and had no time to have QEMU forget the job. */
+  if (!vs_steps_wait_for_job (run, job_id, error))
+    return FALSE;
+  states = vs_tags_look (run, tag, error);
   if (states == NULL)
     return FALSE;
   if (!for_each_image (run, tag, vs_image_snapshot_delete, states, TRUE, error))

@@ -144,10 +144,27 @@ test_removed_domain_is_gone_for_good (Fixture *fixture, gconstpointer data)
   /* A removal that was cut short is ended by the next life. */
   write_text (fixture, NULL, "domain.xml", "text");
   g_assert_cmpint (g_rename (dir, half), ==, 0);
-  g_assert_true (vs_store_prepare (fixture->store, NULL));
+  vs_store_recover (fixture->store);
   g_assert_false (g_file_test (half, G_FILE_TEST_EXISTS));
   domains = vs_store_list_domains (fixture->store);
   g_assert_cmpuint (g_strv_length (domains), ==, 0);
+}
+
+static void
+test_half_written (Fixture *fixture, gconstpointer data)
+{
+  g_auto (GStrv) snapshots = NULL;
+  g_auto (GStrv) journals = NULL;
+
+  write_text (fixture, "snapshots", "a.xml", "text");
+  write_text (fixture, "snapshots", "b.ABC123.xml", "text");
+  write_text (fixture, "snapshots", "b.xml.ABC123", "te");
+  write_text (fixture, "journal", "7.json.Z9Z9Z9", "te");
+  vs_store_recover (fixture->store);
+  snapshots = vs_store_list_files (fixture->store, UUID, "snapshots", "");
+  g_assert_cmpuint (g_strv_length (snapshots), ==, 2);
+  journals = vs_store_list_files (fixture->store, UUID, "journal", "");
+  g_assert_cmpuint (g_strv_length (journals), ==, 0);
 }
 
 static void
@@ -346,6 +363,7 @@ main (int argc, char *argv[])
   ADD ("/store/links-and-pipes-are-not-read", test_links_and_pipes_are_not_read);
   ADD ("/store/unreadable-is-put-aside-and-kept", test_set_aside_is_kept);
   ADD ("/store/removed-domain-is-gone-for-good", test_removed_domain_is_gone_for_good);
+  ADD ("/store/half-written-is-removed", test_half_written);
   ADD ("/journal/survives", test_journal_survives);
   ADD ("/journal/torn-is-put-aside", test_torn_journal_is_put_aside);
   ADD ("/journal/damage-never-crashes", test_damaged_journals_never_crash);

@@ -15,6 +15,15 @@ from .client import BUS_NAME, Client
 from .deadline import DEFAULT, wait_until
 
 
+def owner_pid(connection, owner):
+    """The process that has this unique name on a bus, or None if it is gone."""
+    try:
+        return connection.call_sync("org.freedesktop.DBus", "/", "org.freedesktop.DBus", "GetConnectionUnixProcessID",
+                                    GLib.Variant("(s)", (owner,)), None, Gio.DBusCallFlags.NONE, -1, None).unpack()[0]
+    except GLib.Error:
+        return None
+
+
 class ServiceEnded(AssertionError):
     """The service ended when it should not have, or not as it should."""
 
@@ -61,8 +70,13 @@ class Service:
         """Starts it, and waits until it owns its name: then all it knows is on the bus."""
         connection = connect(self.bus.address)
         appeared = []
-        watch = Gio.bus_watch_name_on_connection(connection, BUS_NAME, Gio.BusNameWatcherFlags.NONE,
-                                                 lambda *_: appeared.append(True), None)
+
+        def on_appeared(_connection, _name, owner):
+            # One that was killed may have it for a moment still.
+            if owner_pid(connection, owner) == self.process.pid:
+                appeared.append(owner)
+
+        watch = Gio.bus_watch_name_on_connection(connection, BUS_NAME, Gio.BusNameWatcherFlags.NONE, on_appeared, None)
         try:
             self.spawn()
             ended = []
