@@ -2,11 +2,10 @@
 """What the tests of the client library and of vmsnapctl share: the programs of the build tree on the test's bus."""
 
 import os
-import signal
 import subprocess
 
 from support import BusTestCase, plain_xml
-from vmsnaptest import DEFAULT, make_disk, paths
+from vmsnaptest import DEFAULT, continue_process, make_disk, paths, stop_process
 
 # A screen, for pictures of it.
 SCREEN = "<graphics type='vnc' socket='{socket}'/><video><model type='vga'/></video>"
@@ -31,8 +30,8 @@ class ClientTestCase(BusTestCase):
         known = set(self.service.guests())
         self.start_domain(name)
         (pid,) = set(self.service.guests()) - known
-        os.kill(pid, signal.SIGSTOP)
-        self.addCleanup(os.kill, pid, signal.SIGCONT)
+        self.addCleanup(continue_process, pid)
+        stop_process(pid)
         return pid
 
     def program_environment(self):

@@ -8,7 +8,6 @@ import os
 import pathlib
 import pwd
 import shutil
-import signal
 import subprocess
 import uuid as uuid_module
 
@@ -17,8 +16,8 @@ from gi.repository import Gio, GLib
 import contract
 from agent import AskedCall
 from support import plain_xml
-from vmsnaptest import (MANAGER, BusError, Disk, PrivateBus, Service, TestCase, built, call_as, domain_path, main,
-                        make_disk, snapshot_path)
+from vmsnaptest import (MANAGER, BusError, Disk, PrivateBus, Service, TestCase, built, call_as, continue_process,
+                        domain_path, main, make_disk, snapshot_path, stop_process)
 
 DAEMON = pwd.getpwnam("daemon").pw_uid
 NOBODY = pwd.getpwnam("nobody").pw_uid
@@ -277,8 +276,8 @@ class PolkitHangs(SystemCase):
         pid = self.client.connection.call_sync(
             "org.freedesktop.DBus", "/", "org.freedesktop.DBus", "GetConnectionUnixProcessID",
             GLib.Variant("(s)", ("org.freedesktop.PolicyKit1",)), None, Gio.DBusCallFlags.NONE, -1, None).unpack()[0]
-        os.kill(pid, signal.SIGSTOP)
-        self.addCleanup(os.kill, pid, signal.SIGCONT)
+        self.addCleanup(continue_process, pid)
+        stop_process(pid)
         self.assert_refused("NotAuthorized", MANAGER, "Manager", "GetDomainByName", "s", "x", says=["too long"])
 
 
@@ -286,13 +285,10 @@ class OwnerOfTheName(TestCase):
 
     def test_nobody_else_may_own_the_name(self):
         bus = self.enter(PrivateBus("system", [built("data/org.vmsnap.VmSnap1.conf")]))
-        service = Service(bus, self.make_directory())
-        for directory in (service.state, service.runtime, service.logs):
-            directory.mkdir()
-            os.chown(directory, NOBODY, NOBODY)
-        service.directory.chmod(0o755)
-        done = subprocess.run(service.command_line(), env=bus.environment, stderr=subprocess.PIPE, text=True,
-                              timeout=60, check=False, user=NOBODY, group=NOBODY, extra_groups=[])
+        service = UnprivilegedService(bus, self.make_directory())
+        service.make_directories()
+        done = subprocess.run(service.command_line(), env={**os.environ, **bus.environment}, stderr=subprocess.PIPE,
+                              text=True, timeout=60, check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn("org.vmsnap.VmSnap1", done.stderr)
 
@@ -306,11 +302,14 @@ class UnprivilegedService(Service):
         command[command.index(str(built("src/daemon/vmsnapd")))] = program
         return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs", *command]
 
-    def spawn(self):
+    def make_directories(self):
         self.directory.chmod(0o755)
         for directory in (self.state, self.runtime, self.logs):
             directory.mkdir(exist_ok=True)
             os.chown(directory, NOBODY, NOBODY)
+
+    def spawn(self):
+        self.make_directories()
         return super().spawn()
 
 

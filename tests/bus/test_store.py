@@ -15,7 +15,7 @@ import unittest
 from gi.repository import GLib
 
 from support import plain_xml
-from vmsnaptest import BusError, MANAGER, PrivateBus, Service, TestCase, main, make_disk, paths, wait_until
+from vmsnaptest import BusError, MANAGER, PrivateBus, Service, TestCase, main, make_disk, paths, stop_process, wait_until
 
 
 def cut_monitor(pid, service):
@@ -153,7 +153,7 @@ class Store(TestCase):
             with self.service.client() as client:
                 client.run(path, "Domain", "Start")
                 guest, = self.service.guests()
-                self.service.process.send_signal(signal.SIGSTOP)
+                stop_process(self.service.process.pid)
                 try:
                     os.kill(guest, signal.SIGTERM)
                     ended = select.poll()

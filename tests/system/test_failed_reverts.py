@@ -7,7 +7,7 @@ import shutil
 import signal
 
 import machines
-from vmsnaptest import BareQmp, Deadline, main, paths
+from vmsnaptest import BareQmp, Deadline, main, paths, stop_process
 
 
 class FailedRevert(machines.ServiceCase):
@@ -38,7 +38,7 @@ class FailedRevert(machines.ServiceCase):
         machine.boot()
         before = machine.witness.mark("not cancelled")
         pid = machine.pid()
-        os.kill(pid, signal.SIGSTOP)
+        stop_process(pid)
         try:
             job = machine.ask_revert("off")
             self.client.wait_property(job, machines.JOB, "State", "running")

@@ -37,8 +37,8 @@ class Jobs(ServiceCase):
         self.assertEqual(self.guest.journals(), [])
         self.assertEqual(self.guest.get("Job"), "/")
 
-    def make_slow(self, mib=64):
-        """Gives the next save something to write."""
+    def make_slow(self, mib=128):
+        """Gives the next save so much to write that its phase is told: what changes back within 0.1 s is not."""
         self.guest.witness.dirty(mib)
 
     def changes(self, job, name):

@@ -125,13 +125,33 @@ test_kill (Emulator *emulator, gconstpointer data)
   assert_gone (all);
 }
 
+/* SIGSTOP takes its time to arrive; before, QEMU may answer. */
+static void
+stop (Emulator *emulator)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/%s/stat", g_subprocess_get_identifier (emulator->process));
+  gint64 deadline = g_get_monotonic_time () + 30 * G_USEC_PER_SEC;
+  gboolean stopped = FALSE;
+
+  g_subprocess_send_signal (emulator->process, SIGSTOP);
+  while (!stopped && g_get_monotonic_time () < deadline)
+    {
+      g_autofree char *stat = NULL;
+
+      g_assert_true (g_file_get_contents (path, &stat, NULL, NULL));
+      stopped = g_str_has_prefix (strrchr (stat, ')'), ") T");
+      g_thread_yield ();
+    }
+  g_assert_true (stopped);
+}
+
 /* A QEMU that hangs costs the deadline, and is usable when it goes on. */
 static void
 test_hang (Emulator *emulator, gconstpointer data)
 {
   g_autoptr (GError) error = NULL;
 
-  g_subprocess_send_signal (emulator->process, SIGSTOP);
+  stop (emulator);
   g_assert_null (qmp_client_call_full (emulator->client, "query-kvm", NULL, -1, G_USEC_PER_SEC / 5, NULL, &error));
   g_assert_error (error, VMSNAP_ERROR, VMSNAP_ERROR_TIMEOUT);
   g_subprocess_send_signal (emulator->process, SIGCONT);

@@ -168,7 +168,10 @@ class Witness:
         return self.ask("resume-writing")
 
     def dirty(self, mib, mib_per_second=0):
-        return self.ask(f"dirty {mib} {mib_per_second}")
+        """Begins to dirty memory, again and again, and waits until all of it has been once; 0 ends it."""
+        self.ask(f"dirty {mib} {mib_per_second}")
+        return self.wait_for(lambda testimony: testimony["dirty-mib"] == mib and testimony["dirty-written-mib"] >= mib,
+                             f"{mib} MiB of dirtied memory")
 
 
 def last_beat(path):
