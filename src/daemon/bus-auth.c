@@ -84,6 +84,18 @@ bus_auth_new (gboolean is_session)
   return self;
 }
 
+/**
+ * bus_auth_needs_target:
+ * @self: whom to ask
+ *
+ * Returns: whether the answer depends on what a call is about, rather than on the caller alone
+ */
+gboolean
+bus_auth_needs_target (BusAuth *self)
+{
+  return !self->is_session;
+}
+
 /* What was refused, in words: "start of domain 'web'". */
 static char *
 describe_call (const Check *check)

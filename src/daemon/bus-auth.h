@@ -61,6 +61,7 @@ void bus_auth_target_clear (BusAuthTarget *target);
 G_DECLARE_FINAL_TYPE (BusAuth, bus_auth, BUS, AUTH, GObject)
 
 BusAuth *bus_auth_new (gboolean is_session);
+gboolean bus_auth_needs_target (BusAuth *self);
 void bus_auth_check_async (BusAuth *self,
                            GDBusMethodInvocation *invocation,
                            const BusAuthTarget *target,

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * The way of every method call: options into a struct, arguments checked, authorization, objects looked up again (for
- * much may have happened while a person typed a password), the method, and one reply. Main thread.
+ * much may have happened while a person typed a password), the method, and one reply. Main thread; but texts are parsed
+ * on a few workers. polkit must be told what a text names, so on the system bus it is parsed before it is known what the
+ * caller may do: strangers can keep these workers busy, and nobody else.
  */
 #include "bus-call.h"
 
@@ -12,10 +14,15 @@
 #include "vmsnap-error.h"
 #include "vmsnap-names.h"
 
+/* All the strangers together get no more of the processors. */
+#define PARSERS 2
+
 static void
 bus_call_free (BusCall *call)
 {
   bus_options_free (call->method->options, call->options);
+  if (call->parsed != NULL)
+    call->parsed_free (call->parsed);
   bus_auth_target_clear (&call->about);
   g_clear_object (&call->domain);
   g_clear_object (&call->snapshot);
@@ -135,22 +142,111 @@ parse_options (BusCall *call, GError **error)
 static gboolean
 prepare (BusCall *call, GError **error)
 {
-  if (!parse_options (call, error) || !find_objects (call, error))
-    return FALSE;
-  describe_objects (call);
   return call->method->prepare == NULL || call->method->prepare (call, error);
+}
+
+static void
+parse_in_worker (gpointer data, gpointer user_data)
+{
+  g_autoptr (GTask) task = data;
+  BusCall *call = g_task_get_task_data (task);
+  GError *error = NULL;
+
+  if (call->method->parse (call, &error))
+    g_task_return_boolean (task, TRUE);
+  else
+    g_task_return_error (task, error);
+}
+
+static void
+parse_async (BusCall *call, GAsyncReadyCallback callback)
+{
+  static GThreadPool *parsers;
+  GTask *task = g_task_new (call->service, NULL, callback, call);
+
+  if (parsers == NULL)
+    parsers = g_thread_pool_new (parse_in_worker, NULL, PARSERS, FALSE, NULL);
+  g_task_set_task_data (task, call, NULL);
+  g_thread_pool_push (parsers, task, NULL);
+}
+
+static void
+run_or_fail (BusCall *call, gboolean good, GError *error)
+{
+  if (good && find_objects (call, &error))
+    call->method->run (call);
+  else
+    bus_call_fail (call, error);
+}
+
+static void
+on_parsed_after_check (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  BusCall *call = user_data;
+  GError *error = NULL;
+  gboolean good =
+    g_task_propagate_boolean (G_TASK (result), &error) && find_objects (call, &error) && prepare (call, &error);
+
+  run_or_fail (call, good, error);
+}
+
+static gboolean
+is_parsed_after_check (BusCall *call)
+{
+  return call->method->parse != NULL && !bus_auth_needs_target (bus_service_get_auth (call->service));
 }
 
 static void
 on_checked (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   BusCall *call = user_data;
-  g_autoptr (GError) error = NULL;
+  GError *error = NULL;
+  gboolean good = bus_auth_check_finish (BUS_AUTH (source), result, &call->caller_uid, &error);
 
-  if (bus_auth_check_finish (BUS_AUTH (source), result, &call->caller_uid, &error) && find_objects (call, &error))
-    call->method->run (call);
+  if (good && is_parsed_after_check (call))
+    parse_async (call, on_parsed_after_check);
   else
-    bus_call_fail (call, g_steal_pointer (&error));
+    run_or_fail (call, good, error);
+}
+
+static void
+check_async (BusCall *call)
+{
+  bus_auth_check_async (bus_service_get_auth (call->service), call->invocation, &call->about, on_checked, call);
+}
+
+static void
+on_parsed_before_check (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  BusCall *call = user_data;
+  GError *error = NULL;
+
+  if (g_task_propagate_boolean (G_TASK (result), &error) && find_objects (call, &error) && prepare (call, &error))
+    check_async (call);
+  else
+    bus_call_fail (call, error);
+}
+
+/* Whom the call is from is asked before any work is done on it; what polkit has to be told is found out before that. */
+static void
+begin (BusCall *call)
+{
+  GError *error = NULL;
+
+  if (!parse_options (call, &error) || !find_objects (call, &error))
+    {
+      bus_call_fail (call, error);
+      return;
+    }
+  describe_objects (call);
+  if (is_parsed_after_check (call))
+    check_async (call);
+  else if (call->method->parse != NULL)
+    parse_async (call, on_parsed_before_check);
+  else if (prepare (call, &error))
+    check_async (call);
+  else
+    bus_call_fail (call, error);
 }
 
 /**
@@ -169,8 +265,6 @@ bus_call_dispatch (BusService *service,
                    const BusAddress *address)
 {
   const BusMethod *method = find_method (methods, g_dbus_method_invocation_get_method_name (invocation));
-  g_autoptr (GError) error = NULL;
-  BusCall *call;
 
   if (method == NULL)
     {
@@ -180,11 +274,7 @@ bus_call_dispatch (BusService *service,
       return;
     }
 
-  call = bus_call_new (service, invocation, method, address);
-  if (prepare (call, &error))
-    bus_auth_check_async (bus_service_get_auth (service), invocation, &call->about, on_checked, call);
-  else
-    bus_call_fail (call, g_steal_pointer (&error));
+  begin (bus_call_new (service, invocation, method, address));
 }
 
 /**

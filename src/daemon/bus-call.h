@@ -17,8 +17,11 @@ typedef struct _BusService BusService;
  * @name: its name on the bus
  * @options: what its options may hold
  * @prepare: (nullable): before authorization: checks the arguments, and tells polkit more of what the call is about
+ *   (with @parse: as soon as there is something parsed)
  * @run: (transfer full): does it, and ends the call with one of bus_call_return(), bus_call_return_fd(),
  *   bus_call_return_job() and bus_call_fail(), now or later
+ * @parse: (nullable): on a worker thread: makes @parsed of the caller's text. It may use the call's arguments and options,
+ *   nothing else
  *
  * One method of an interface.
  */
@@ -28,6 +31,8 @@ typedef struct {
   gboolean (*prepare) (BusCall *call,
                        GError **error);
   void (*run) (BusCall *call);
+  gboolean (*parse) (BusCall *call,
+                     GError **error);
 } BusMethod;
 
 /**
@@ -50,6 +55,8 @@ typedef struct {
  * @service: the service
  * @engine: the engine
  * @options: the method's struct, from its @options table
+ * @parsed: (nullable): what the method's parse function made
+ * @parsed_free: (nullable): how to free @parsed
  * @about: what polkit is told
  * @caller_uid: whose call it is; known in @run
  * @domain: (nullable): the domain by the object's address
@@ -65,6 +72,8 @@ struct _BusCall
   BusService *service;
   VsEngine *engine;
   gpointer options;
+  gpointer parsed;
+  GDestroyNotify parsed_free;
   BusAuthTarget about;
   guint caller_uid;
   VsDomain *domain;

@@ -316,7 +316,7 @@ const BusMethod bus_domain_methods[] = {
   { "RemoveManagedSave", &control_table, NULL, run_remove_managed_save },
   { "CreateSnapshot", &bus_snapshot_create_table, bus_snapshot_prepare_create, bus_snapshot_run_create },
   { "CreateSnapshotFromXml", &bus_snapshot_create_from_xml_table, bus_snapshot_prepare_create_from_xml,
-    bus_snapshot_run_create_from_xml },
+    bus_snapshot_run_create_from_xml, bus_snapshot_parse_create_from_xml },
   { "GetSnapshot", &bus_options_none, prepare_get_snapshot, run_get_snapshot },
   { "ListSnapshots", &bus_list_table, NULL, run_list_snapshots },
   { "Screenshot", &bus_options_none, NULL, run_screenshot },

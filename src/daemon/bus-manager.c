@@ -70,16 +70,35 @@ static const BusOption rewrite_options[] = {
 };
 static const BusOptionTable rewrite_table = { sizeof (ImageOptions), rewrite_options };
 
+static gboolean
+parse_definition (BusCall *call, gboolean validate, GError **error)
+{
+  call->parsed = vs_domain_def_parse (bus_call_get_string (call, 0),
+                                      validate ? VS_DOMAIN_DEF_VALIDATE : VS_DOMAIN_DEF_NONE, error);
+  call->parsed_free = (GDestroyNotify) vs_domain_def_unref;
+  return call->parsed != NULL;
+}
+
+static gboolean
+parse_define (BusCall *call, GError **error)
+{
+  return parse_definition (call, ((const DefineOptions *) call->options)->validate, error);
+}
+
+static gboolean
+parse_create (BusCall *call, GError **error)
+{
+  return parse_definition (call, ((const CreateOptions *) call->options)->validate, error);
+}
+
 /* A rule may grant the names or uuids that somebody may define, so polkit is told what the text says; of a domain that
  * is to be renamed it is told both names. */
 static gboolean
 prepare_define (BusCall *call, GError **error)
 {
-  g_autoptr (VsDomainDef) def = vs_domain_def_parse (bus_call_get_string (call, 0), VS_DOMAIN_DEF_NONE, error);
-  VsDomain *present = def != NULL ? vs_engine_find_domain (call->engine, def->uuid) : NULL;
+  const VsDomainDef *def = call->parsed;
+  VsDomain *present = vs_engine_find_domain (call->engine, def->uuid);
 
-  if (def == NULL)
-    return FALSE;
   call->about.domain_uuid = g_strdup (def->uuid);
   call->about.domain_name = g_strdup (present != NULL ? vs_domain_get_name (present) : def->name);
   if (g_strcmp0 (call->about.domain_name, def->name) != 0)
@@ -125,12 +144,8 @@ on_defined (GObject *source, GAsyncResult *result, gpointer user_data)
 static void
 run_define (BusCall *call)
 {
-  const DefineOptions *options = call->options;
-
-  if (!check_define (call))
-    return;
-  vs_engine_define_async (call->engine, bus_call_get_string (call, 0),
-                          options->validate ? VS_DEFINE_VALIDATE : VS_DEFINE_NONE, on_defined, call);
+  if (check_define (call))
+    vs_engine_define_async (call->engine, call->parsed, VS_DEFINE_NONE, on_defined, call);
 }
 
 static void
@@ -162,13 +177,8 @@ on_created (GObject *source, GAsyncResult *result, gpointer user_data)
 static void
 run_create (BusCall *call)
 {
-  const CreateOptions *options = call->options;
-
-  if (!check_define (call))
-    return;
-  vs_engine_define_async (call->engine, bus_call_get_string (call, 0),
-                          VS_DEFINE_TRANSIENT | (options->validate ? VS_DEFINE_VALIDATE : VS_DEFINE_NONE), on_created,
-                          call);
+  if (check_define (call))
+    vs_engine_define_async (call->engine, call->parsed, VS_DEFINE_TRANSIENT, on_created, call);
 }
 
 static VsDomain *
@@ -245,8 +255,8 @@ run_image (BusCall *call)
 }
 
 const BusMethod bus_manager_methods[] = {
-  { "DefineDomain", &define_table, prepare_define, run_define },
-  { "CreateDomain", &create_table, prepare_define, run_create },
+  { "DefineDomain", &define_table, prepare_define, run_define, parse_define },
+  { "CreateDomain", &create_table, prepare_define, run_create, parse_create },
   { "GetDomainByName", &bus_options_none, prepare_by_name, run_by_name },
   { "GetDomainByUuid", &bus_options_none, prepare_by_uuid, run_by_uuid },
   { "RestoreDomain", &restore_table, NULL, run_image },

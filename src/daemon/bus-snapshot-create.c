@@ -277,6 +277,23 @@ bus_snapshot_run_create (BusCall *call)
 }
 
 /**
+ * bus_snapshot_parse_create_from_xml:
+ * @call: Domain.CreateSnapshotFromXml
+ * @error: where to put what is wrong with its text
+ *
+ * Any thread.
+ *
+ * Returns: whether it is a snapshot's description
+ */
+gboolean
+bus_snapshot_parse_create_from_xml (BusCall *call, GError **error)
+{
+  call->parsed = vs_snapshot_def_parse (bus_call_get_string (call, 0), VS_DOMAIN_DEF_NONE, error);
+  call->parsed_free = (GDestroyNotify) vs_snapshot_def_unref;
+  return call->parsed != NULL;
+}
+
+/**
  * bus_snapshot_prepare_create_from_xml:
  * @call: Domain.CreateSnapshotFromXml
  * @error: where to put what is wrong with its arguments
@@ -286,12 +303,9 @@ bus_snapshot_run_create (BusCall *call)
 gboolean
 bus_snapshot_prepare_create_from_xml (BusCall *call, GError **error)
 {
-  g_autoptr (VsSnapshotDef) def = NULL;
+  const VsSnapshotDef *def = call->parsed;
 
-  if (!check_options (call, error))
-    return FALSE;
-  def = vs_snapshot_def_parse (bus_call_get_string (call, 0), VS_DOMAIN_DEF_NONE, error);
-  if (def == NULL || (def->name != NULL && !check_name (def->name, error)))
+  if (!check_options (call, error) || (def->name != NULL && !check_name (def->name, error)))
     return FALSE;
   call->about.snapshot = g_strdup (def->name);
   return TRUE;

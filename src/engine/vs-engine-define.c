@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * How a definition comes in and goes: parsed, completed and looked at on a worker thread, checked against the other
+ * How a definition comes in and goes: completed and looked at on a worker thread, checked against the other
  * domains on the main thread, written on a worker thread again, and only then shown.
  */
 #include "vs-engine-private.h"
@@ -13,7 +13,6 @@
 
 typedef struct
 {
-  char *xml;
   VsDefineFlags flags;
   char *emulator;
   VsStore *store;
@@ -25,7 +24,6 @@ typedef struct
 static void
 define_free (Define *define)
 {
-  g_free (define->xml);
   g_free (define->emulator);
   g_object_unref (define->store);
   g_clear_pointer (&define->def, vs_domain_def_unref);
@@ -87,9 +85,7 @@ prepare_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *
   Define *define = task_data;
   GError *error = NULL;
 
-  define->def = vs_domain_def_parse (
-    define->xml, define->flags & VS_DEFINE_VALIDATE ? VS_DOMAIN_DEF_VALIDATE : VS_DOMAIN_DEF_NONE, &error);
-  if (define->def == NULL || !complete (define, &error))
+  if (!complete (define, &error))
     g_task_return_error (task, error);
   else
     g_task_return_boolean (task, TRUE);
@@ -244,7 +240,7 @@ on_prepared (GObject *source, GAsyncResult *result, gpointer user_data)
 /**
  * vs_engine_define_async:
  * @self: the engine
- * @xml: a domain's definition
+ * @def: (transfer none): a domain's definition
  * @flags: how
  * @callback: called on the main thread
  * @user_data: for @callback
@@ -254,7 +250,7 @@ on_prepared (GObject *source, GAsyncResult *result, gpointer user_data)
  */
 void
 vs_engine_define_async (VsEngine *self,
-                        const char *xml,
+                        VsDomainDef *def,
                         VsDefineFlags flags,
                         GAsyncReadyCallback callback,
                         gpointer user_data)
@@ -262,7 +258,7 @@ vs_engine_define_async (VsEngine *self,
   g_autoptr (GTask) task = g_task_new (self, NULL, callback, user_data);
   Define *define = g_new0 (Define, 1);
 
-  define->xml = g_strdup (xml);
+  define->def = vs_domain_def_ref (def);
   define->flags = flags;
   define->emulator = g_strdup (self->emulator);
   define->store = g_object_ref (self->store);

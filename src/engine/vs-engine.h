@@ -47,17 +47,15 @@ GList *vs_engine_list_domains (VsEngine *self);
 
 /**
  * VsDefineFlags:
- * @VS_DEFINE_VALIDATE: check the text against the schema, too
  * @VS_DEFINE_TRANSIENT: the domain isn't kept: it goes when its guest goes
  */
 typedef enum {
   VS_DEFINE_NONE = 0,
-  VS_DEFINE_VALIDATE = 1 << 0,
-  VS_DEFINE_TRANSIENT = 1 << 1,
+  VS_DEFINE_TRANSIENT = 1 << 0,
 } VsDefineFlags;
 
 void vs_engine_define_async (VsEngine *self,
-                             const char *xml,
+                             VsDomainDef *def,
                              VsDefineFlags flags,
                              GAsyncReadyCallback callback,
                              gpointer user_data);

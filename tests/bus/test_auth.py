@@ -366,6 +366,18 @@ class Session(TestCase):
                 call_as(NOBODY, bus.address, *arguments)
             self.assertEqual(caught.exception.name, "NotAuthorized", caught.exception.message)
 
+    def test_text_of_another_user_is_not_even_parsed(self):
+        bus = self.enter(OpenSessionBus())
+        service = self.enter(Service(bus, self.make_directory()))
+        with service.client() as client:
+            path = client.call(MANAGER, "Manager", "DefineDomain", "s", plain_xml("own"))
+        for arguments in ((MANAGER, "Manager", "DefineDomain", "s", "<broken"),
+                          (MANAGER, "Manager", "CreateDomain", "s", "<broken"),
+                          (path, "Domain", "CreateSnapshotFromXml", "s", "<broken")):
+            with self.assertRaises(BusError) as caught:
+                call_as(NOBODY, bus.address, *arguments)
+            self.assertEqual(caught.exception.name, "NotAuthorized", caught.exception.message)
+
 
 if __name__ == "__main__":
     main()

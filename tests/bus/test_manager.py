@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Manager: domains are defined, found and refused."""
 
+import pathlib
 import uuid as uuid_module
 
 from gi.repository import Gio, GLib
@@ -64,6 +65,22 @@ class Manager(BusTestCase):
         self.assertIn(BUS_NAME + ".Domain", removed.arguments[1])
         self.assertNotIn(path, self.client.objects())
         self.assert_refused("NotFound", MANAGER, "Manager", "GetDomainByName", "s", "gone")
+
+    def work_of_threads(self):
+        """The nanoseconds that each thread of the service has run."""
+        tasks = pathlib.Path(f"/proc/{self.service.process.pid}/task")
+        return {int(task.name): int((task / "schedstat").read_text(encoding="ascii").split()[0])
+                for task in tasks.iterdir()}
+
+    def test_long_texts_are_not_parsed_where_everybody_is_served(self):
+        """The thread that serves the bus has little to do with texts at the limits, however much work they make."""
+        broken = plain_xml("long", devices="<disk><target/></disk>" * 2700).replace("</domain>", "</other>")
+        main_thread = self.service.process.pid
+        before = self.work_of_threads()
+        for _ in range(40):
+            self.assert_refused("InvalidXml", MANAGER, "Manager", "DefineDomain", "s", broken)
+        work = {thread: done - before.get(thread, 0) for thread, done in self.work_of_threads().items()}
+        self.assertLess(work[main_thread], max(work.values()) / 2, work)
 
     def test_definition_without_uuid_is_given_one(self):
         path = self.call("DefineDomain", "s", plain_xml("no-uuid", uuid=""))
