@@ -30,6 +30,7 @@ typedef struct {
   VsEngine *engine;
   BusService *service;
   guint name;
+  GCancellable *stopping;
   int lock;
   guint retry;
   int status;
@@ -58,10 +59,56 @@ on_name_acquired (GDBusConnection *connection, const char *name, gpointer user_d
   g_debug ("ready: all is loaded, and %s is ours", name);
 }
 
+static const char *
+bus_kind (Daemon *self)
+{
+  return self->settings->session ? "session" : "system";
+}
+
+/* Who has the name now. */
+static void
+on_owner (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Daemon *self = user_data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) reply = g_dbus_connection_call_finish (G_DBUS_CONNECTION (source), result, &error);
+  guint32 pid;
+
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED) || g_dbus_connection_is_closed (self->connection))
+    return;
+  if (reply == NULL)
+    {
+      fail (self, "Can't have the name %s on the %s bus: its policy forbids it to uid %u", VMSNAP_BUS_NAME,
+            bus_kind (self), (guint) geteuid ());
+      return;
+    }
+  g_variant_get (reply, "(u)", &pid);
+  if (pid == (guint32) getpid ())
+    fail (self, "The name %s on the %s bus was taken from this service", VMSNAP_BUS_NAME, bus_kind (self));
+  else
+    fail (self, "Can't have the name %s on the %s bus: the process %u has it; end that one first", VMSNAP_BUS_NAME,
+          bus_kind (self), pid);
+}
+
+/* The end of the bus takes the name, too, but that is on_bus_gone()'s to tell. */
 static void
 on_name_lost (GDBusConnection *connection, const char *name, gpointer user_data)
 {
-  fail (user_data, "Can't have the name %s on the bus: another service has it, or the bus's policy forbids it", name);
+  Daemon *self = user_data;
+
+  if (!g_dbus_connection_is_closed (self->connection))
+    g_dbus_connection_call (self->connection, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                            "GetConnectionUnixProcessID", g_variant_new ("(s)", name), G_VARIANT_TYPE ("(u)"),
+                            G_DBUS_CALL_FLAGS_NONE, -1, self->stopping, on_owner, self);
+}
+
+static void
+on_bus_gone (GDBusConnection *connection, gboolean by_peer, GError *error, gpointer user_data)
+{
+  Daemon *self = user_data;
+
+  fail (self, "The %s bus went away%s%s; guests run on, and are found again when vmsnapd is started on a bus",
+        bus_kind (self), error != NULL ? ": " : "", error != NULL ? error->message : "");
 }
 
 static void
@@ -89,9 +136,14 @@ on_connected (GObject *source, GAsyncResult *result, gpointer user_data)
 
   self->connection = g_bus_get_finish (result, &error);
   if (self->connection == NULL)
-    fail (self, "Can't reach the %s bus: %s", self->settings->session ? "session" : "system", error->message);
-  else
-    vs_engine_load_async (self->engine, on_loaded, self);
+    {
+      fail (self, "Can't reach the %s bus: %s", bus_kind (self), error->message);
+      return;
+    }
+  /* GLib would have the process killed, without a word. */
+  g_dbus_connection_set_exit_on_close (self->connection, FALSE);
+  g_signal_connect (self->connection, "closed", G_CALLBACK (on_bus_gone), self);
+  vs_engine_load_async (self->engine, on_loaded, self);
 }
 
 /* Who has the lock, as that one wrote it down: it may have been killed, and its tools go on. */
@@ -190,10 +242,15 @@ on_started (gpointer user_data)
 static void
 stop (Daemon *self)
 {
+  g_cancellable_cancel (self->stopping);
+  g_clear_object (&self->stopping);
   g_clear_handle_id (&self->retry, g_source_remove);
   g_clear_handle_id (&self->name, g_bus_unown_name);
   if (self->connection != NULL)
-    g_dbus_connection_flush_sync (self->connection, NULL, NULL);
+    {
+      g_signal_handlers_disconnect_by_data (self->connection, self);
+      g_dbus_connection_flush_sync (self->connection, NULL, NULL);
+    }
   g_clear_object (&self->service);
   g_clear_object (&self->engine);
   g_clear_object (&self->connection);
@@ -210,7 +267,7 @@ stop (Daemon *self)
 int
 bus_daemon_run (const BusSettings *settings)
 {
-  Daemon self = { .settings = settings, .lock = -1 };
+  Daemon self = { .settings = settings, .stopping = g_cancellable_new (), .lock = -1 };
   const guint term = g_unix_signal_add (SIGTERM, on_signal, &self);
   const guint interrupt = g_unix_signal_add (SIGINT, on_signal, &self);
 

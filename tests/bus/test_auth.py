@@ -291,6 +291,7 @@ class OwnerOfTheName(TestCase):
                               text=True, timeout=60, check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn("org.vmsnap.VmSnap1", done.stderr)
+        self.assertIn("policy forbids", done.stderr)
 
 
 class UnprivilegedService(Service):

@@ -318,8 +318,19 @@ class Ends(TestCase):
         bus = PrivateBus().start()
         service = Service(bus, self.make_directory()).start()
         bus.stop()
-        service.process.wait(60)
+        self.assertEqual(service.process.wait(60), 1)
         service.process = None
+        self.assertIn("The session bus went away", service.output())
+        self.assertNotIn("Can't have the name", service.output())
+
+    def test_name_that_another_has_is_told_with_the_other(self):
+        bus = self.enter(PrivateBus())
+        first = self.enter(Service(bus, self.make_directory()))
+        second = Service(bus, self.make_directory()).spawn()
+        self.assertEqual(second.process.wait(60), 1)
+        second.process = None
+        self.assertIn(f"the process {first.process.pid} has it", second.output())
+        self.assertNotIn("went away", second.output())
 
 
 if __name__ == "__main__":
