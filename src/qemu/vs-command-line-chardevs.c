@@ -17,22 +17,13 @@ default_socket (const VsChardevDef *def, const char *kind, guint index)
   return g_strdup_printf ("%s%u.sock", kind, index);
 }
 
-static gboolean
-has_spice (VsDomainDef *def)
-{
-  for (guint i = 0; i < def->graphics->len; i++)
-    if (((const VsGraphicsDef *) g_ptr_array_index (def->graphics, i))->type == VS_GRAPHICS_SPICE)
-      return TRUE;
-  return FALSE;
-}
-
 /* The host's end. A channel to SPICE clients, who can't come, leads nowhere: a QEMU without SPICE then does, too. */
 static void
 add_chardev (VsCommandLine *line, const VsChardevDef *def, const char *kind, guint index)
 {
   static const char *const drivers[] = { "pty", "socket", "file", "null", "spicevmc" };
   g_autofree char *socket = default_socket (def, kind, index);
-  VsChardevType type = def->type == VS_CHARDEV_SPICEVMC && !has_spice (line->def) ? VS_CHARDEV_NULL : def->type;
+  VsChardevType type = def->type == VS_CHARDEV_SPICEVMC && !vs_domain_def_has_spice (line->def) ? VS_CHARDEV_NULL : def->type;
   VsOption *chardev = vs_option_new (drivers[type]);
 
   vs_option_add (chardev, "id", "char%s%u", kind, index);

@@ -26,6 +26,8 @@ needs_usb (VsCommandLine *line)
   for (guint i = 0; i < line->def->inputs->len; i++)
     if (g_strcmp0 (((const VsInputDef *)g_ptr_array_index (line->def->inputs, i))->bus, "usb") == 0)
       return TRUE;
+  if (line->def->redirdevs->len > 0)
+    return TRUE;
   for (guint i = 0; i < line->def->serials->len; i++)
     if (g_strcmp0 (((const VsChardevDef *)g_ptr_array_index (line->def->serials, i))->target_type, "usb-serial") == 0)
       return TRUE;
@@ -154,6 +156,29 @@ vs_command_line_add_inputs (VsCommandLine *line, GError **error)
             return FALSE;
           continue;
         }
+      vs_option_add (device, "bus", "usb.0");
+      vs_command_line_take (line, "-device", device);
+    }
+  return TRUE;
+}
+
+/* After the inputs, which so keep their ports. */
+gboolean
+vs_command_line_add_redirdevs (VsCommandLine *line, GError **error)
+{
+  if (line->def->redirdevs->len > 0
+      && !vs_command_line_need (line, error, "usb-redir", "redirect USB devices", "qemu-system-common", ""))
+    return FALSE;
+  for (guint i = 0; i < line->def->redirdevs->len; i++)
+    {
+      VsOption *chardev = vs_option_new ("spicevmc");
+      VsOption *device = vs_option_new ("usb-redir");
+
+      vs_option_add (chardev, "id", "charredir%u", i);
+      vs_option_add (chardev, "name", "usbredir");
+      vs_command_line_take (line, "-chardev", chardev);
+      vs_option_add (device, "id", "redir%u", i);
+      vs_option_add (device, "chardev", "charredir%u", i);
       vs_option_add (device, "bus", "usb.0");
       vs_command_line_take (line, "-device", device);
     }

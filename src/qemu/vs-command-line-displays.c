@@ -11,6 +11,9 @@
 /* How many displays QEMU tries when the port is its choice. */
 #define VNC_MAX_DISPLAY 999
 
+/* What Debian 13 has in a package of its own, Debian 12 with QEMU itself. */
+#define SPICE_PACKAGE "qemu-system-modules-spice"
+
 static char *
 vnc_address (const VsGraphicsDef *def)
 {
@@ -51,6 +54,9 @@ add_spice (VsCommandLine *line, const VsGraphicsDef *def, guint index, GError **
   int port = def->autoport || def->port < 0 ? line->context->spice_port : def->port;
   VsOption *spice;
 
+  if (!vs_command_line_need (line, error, "spice", "serve SPICE", SPICE_PACKAGE,
+                             "; or let the domain have <graphics type='vnc'>"))
+    return FALSE;
   if (def->tls_port > 0)
     return vs_command_line_refuse (line, error, def->line, "a TLS port for SPICE isn't supported");
   if (def->listen == VS_LISTEN_ADDRESS && port <= 0)
@@ -134,6 +140,10 @@ add_video (VsCommandLine *line, const VsVideoDef *def, guint index, GError **err
 
   if (g_str_equal (def->model, "none"))
     return TRUE;
+  if (g_str_equal (def->model, "qxl")
+      && !vs_command_line_need (line, error, "qxl", "emulate a graphics card of model 'qxl'", SPICE_PACKAGE,
+                                "; or let the domain have <model type='virtio'/>"))
+    return FALSE;
   while (card < G_N_ELEMENTS (cards) && !g_str_equal (cards[card].model, def->model))
     card++;
   if (card == G_N_ELEMENTS (cards) || (index > 0 && cards[card].secondary == NULL))

@@ -196,6 +196,33 @@ vs_command_line_refuse (VsCommandLine *line, GError **error, guint line_number, 
 }
 
 /**
+ * vs_command_line_need:
+ * @line: a command line
+ * @error: gets %VMSNAP_ERROR_NOT_SUPPORTED
+ * @feature: what was probed of the emulator
+ * @what: what it can do with that: `serve SPICE`
+ * @package: which of Debian's packages brings it
+ * @otherwise: what else can be done, behind a semicolon, or nothing
+ *
+ * Returns: whether the emulator has @feature
+ */
+gboolean
+vs_command_line_need (VsCommandLine *line,
+                      GError **error,
+                      const char *feature,
+                      const char *what,
+                      const char *package,
+                      const char *otherwise)
+{
+  if (vs_hypervisor_has (line->hypervisor, feature))
+    return TRUE;
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED,
+               "Domain %s: %s can't %s. Install its module (Debian: the package %s) and restart the service%s",
+               line->def->name, vs_hypervisor_get_path (line->hypervisor), what, package, otherwise);
+  return FALSE;
+}
+
+/**
  * vs_command_line_boot_index:
  * @line: a command line
  * @kind: of which kind a device is

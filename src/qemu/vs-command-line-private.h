@@ -90,6 +90,12 @@ gboolean vs_command_line_refuse (VsCommandLine *line,
                                  guint line_number,
                                  const char *format,
                                  ...) G_GNUC_PRINTF (4, 5);
+gboolean vs_command_line_need (VsCommandLine *line,
+                               GError **error,
+                               const char *feature,
+                               const char *what,
+                               const char *package,
+                               const char *otherwise);
 
 guint vs_command_line_boot_index (VsCommandLine *line,
                                   VsBootDevice kind,
@@ -114,5 +120,9 @@ gboolean vs_command_line_add_inputs (VsCommandLine *line,
                                      GError **error);
 gboolean vs_command_line_add_displays (VsCommandLine *line,
                                        GError **error);
+gboolean vs_command_line_add_sounds (VsCommandLine *line,
+                                     GError **error);
+gboolean vs_command_line_add_redirdevs (VsCommandLine *line,
+                                        GError **error);
 
 G_END_DECLS

@@ -284,6 +284,8 @@ static const VsCommandLinePart parts[] = {
   vs_command_line_add_small_devices,
   vs_command_line_add_inputs,
   vs_command_line_add_displays,
+  vs_command_line_add_sounds,
+  vs_command_line_add_redirdevs,
   vs_command_line_add_interfaces,
   vs_command_line_add_disks,
   add_rest,

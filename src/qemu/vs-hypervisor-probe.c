@@ -349,6 +349,38 @@ add_capabilities (Probe *probe, GPtrArray *features, JsonNode *reply)
       g_ptr_array_add (features, g_strdup (known[i].feature));
 }
 
+/* What QEMU loads from a module when it is asked for, and what may not be installed: nothing but the asking tells. */
+static gboolean
+try_command (Probe *probe, const char *command, const char *arguments)
+{
+  g_autoptr (JsonNode) parsed = json_from_string (arguments, NULL);
+  g_autoptr (JsonNode) reply
+    = qmp_client_call_full (probe->client, command, json_object_ref (json_node_get_object (parsed)), -1, time_left (probe),
+                            probe->cancellable, NULL);
+
+  return reply != NULL;
+}
+
+static void
+add_modules (Probe *probe, GPtrArray *features)
+{
+  static const struct
+  {
+    const char *feature;
+    const char *command;
+    const char *arguments;
+  } modules[] = {
+    { "spice", "chardev-add",
+      "{\"id\": \"tried\", \"backend\": {\"type\": \"spicevmc\", \"data\": {\"type\": \"usbredir\"}}}" },
+    { "qxl", "device-list-properties", "{\"typename\": \"qxl-vga\"}" },
+    { "usb-redir", "device-list-properties", "{\"typename\": \"usb-redir\"}" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (modules); i++)
+    if (try_command (probe, modules[i].command, modules[i].arguments))
+      g_ptr_array_add (features, g_strdup (modules[i].feature));
+}
+
 static int
 compare_strings (gconstpointer a, gconstpointer b)
 {
@@ -373,6 +405,7 @@ ask_all (Probe *probe, VsHypervisorFacts *facts, GError **error)
   for_each (machines, add_machine, facts->machines);
   add_schema_features (features, schema);
   add_capabilities (probe, features, able);
+  add_modules (probe, features);
   g_ptr_array_sort (features, compare_strings);
   g_ptr_array_add (features, NULL);
   facts->features = (GStrv)g_ptr_array_steal (features, NULL);

@@ -445,4 +445,52 @@ typedef struct {
   guint line;
 } VsWatchdogDef;
 
+/**
+ * VsAudioDef:
+ * @id: what a `<sound>` names it by, 1 and up, unique
+ * @is_spice: the SPICE client hears it; else nobody does
+ * @line: see above
+ *
+ * Where sound goes on the host; guests don't notice.
+ */
+typedef struct {
+  guint id;
+  gboolean is_spice;
+  guint line;
+} VsAudioDef;
+
+/**
+ * VsSoundDef:
+ * @model: `ich6`, `ich9`, `ac97`, `es1370`, `sb16`: those whose state QEMU can save
+ * @codecs: (array zero-terminated=1): ich6, ich9: each `duplex`, `micro` or `output`; never empty for these
+ * @audio: the @id of its #VsAudioDef, 0: the first there is
+ * @alias: (nullable): see above
+ * @address: see above
+ * @line: see above
+ *
+ * A sound card.
+ */
+typedef struct {
+  char *model;
+  char **codecs;
+  guint audio;
+  char *alias;
+  VsAddress address;
+  guint line;
+} VsSoundDef;
+
+/**
+ * VsRedirdevDef:
+ * @alias: (nullable): see above
+ * @address: see above
+ * @line: see above
+ *
+ * A USB port that a SPICE client may plug a device of its own into.
+ */
+typedef struct {
+  char *alias;
+  VsAddress address;
+  guint line;
+} VsRedirdevDef;
+
 G_END_DECLS

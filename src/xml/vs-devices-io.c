@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Interfaces, serial ports, consoles, channels and graphics: where a guest meets the host. Pure; any thread, apart
- * from a generated MAC, which is written back into the tree.
+ * Interfaces, serial ports, consoles, channels, graphics and redirected USB ports: where a guest meets the host. Pure;
+ * any thread, apart from a generated MAC, which is written back into the tree.
  */
 #include "vs-devices.h"
 
@@ -324,5 +324,31 @@ vs_graphics_def_free (VsGraphicsDef *self)
   g_free (self->socket);
   g_free (self->keymap);
   g_free (self->share_policy);
+  g_free (self);
+}
+
+/**
+ * vs_redirdev_def_read:
+ * @problems: where what is wrong goes
+ * @node: a `<redirdev>`
+ *
+ * Returns: (transfer full): the redirected USB port
+ */
+VsRedirdevDef *
+vs_redirdev_def_read (VsXmlProblems *problems, xmlNode *node)
+{
+  VsRedirdevDef *self = g_new0 (VsRedirdevDef, 1);
+
+  self->line = (guint) xmlGetLineNo (node);
+  self->alias = vs_read_alias (node);
+  vs_read_address (problems, node, &self->address);
+  return self;
+}
+
+void
+vs_redirdev_def_free (VsRedirdevDef *self)
+{
+  g_free (self->alias);
+  g_free (self->address.port);
   g_free (self);
 }

@@ -45,6 +45,12 @@ VsTpmDef *vs_tpm_def_read (VsXmlProblems *problems,
                            xmlNode *node);
 VsWatchdogDef *vs_watchdog_def_read (VsXmlProblems *problems,
                                      xmlNode *node);
+VsAudioDef *vs_audio_def_read (VsXmlProblems *problems,
+                               xmlNode *node);
+VsSoundDef *vs_sound_def_read (VsXmlProblems *problems,
+                               xmlNode *node);
+VsRedirdevDef *vs_redirdev_def_read (VsXmlProblems *problems,
+                                     xmlNode *node);
 
 void vs_disk_def_free (VsDiskDef *self);
 void vs_controller_def_free (VsControllerDef *self);
@@ -57,6 +63,9 @@ void vs_memballoon_def_free (VsMemballoonDef *self);
 void vs_rng_def_free (VsRngDef *self);
 void vs_tpm_def_free (VsTpmDef *self);
 void vs_watchdog_def_free (VsWatchdogDef *self);
+void vs_audio_def_free (VsAudioDef *self);
+void vs_sound_def_free (VsSoundDef *self);
+void vs_redirdev_def_free (VsRedirdevDef *self);
 
 void vs_domain_def_read_devices (VsDomainDef *self,
                                  xmlNode *devices,

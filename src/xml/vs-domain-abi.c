@@ -274,6 +274,35 @@ add_small_devices (GPtrArray *facts, VsDomainDef *self)
     }
 }
 
+static void
+add_sounds (GPtrArray *facts, VsDomainDef *self)
+{
+  addf (facts, NULL, "number of sound cards", "%u", self->sounds->len);
+  for (guint i = 0; i < self->sounds->len; i++)
+    {
+      const VsSoundDef *sound = g_ptr_array_index (self->sounds, i);
+      g_autofree char *device = g_strdup_printf ("sound card %u", i);
+      g_autofree char *codecs = g_strjoinv (" ", sound->codecs);
+
+      add (facts, device, "model", sound->model);
+      add (facts, device, "codecs", codecs);
+      add_address (facts, device, &sound->address);
+    }
+}
+
+static void
+add_redirdevs (GPtrArray *facts, VsDomainDef *self)
+{
+  addf (facts, NULL, "number of redirected USB ports", "%u", self->redirdevs->len);
+  for (guint i = 0; i < self->redirdevs->len; i++)
+    {
+      const VsRedirdevDef *redirdev = g_ptr_array_index (self->redirdevs, i);
+      g_autofree char *device = g_strdup_printf ("redirected USB port %u", i);
+
+      add_address (facts, device, &redirdev->address);
+    }
+}
+
 static GPtrArray *
 list_facts (VsDomainDef *self)
 {
@@ -291,6 +320,8 @@ list_facts (VsDomainDef *self)
   add_videos (facts, self);
   add_inputs (facts, self);
   add_small_devices (facts, self);
+  add_sounds (facts, self);
+  add_redirdevs (facts, self);
   add (facts, NULL, "arguments for QEMU", args);
   return facts;
 }

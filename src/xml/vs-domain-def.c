@@ -210,6 +210,21 @@ vs_domain_def_find_disk (VsDomainDef *self, const char *target)
 }
 
 /**
+ * vs_domain_def_has_spice:
+ * @self: a definition
+ *
+ * Returns: whether SPICE clients can come
+ */
+gboolean
+vs_domain_def_has_spice (VsDomainDef *self)
+{
+  for (guint i = 0; i < self->graphics->len; i++)
+    if (((const VsGraphicsDef *) g_ptr_array_index (self->graphics, i))->type == VS_GRAPHICS_SPICE)
+      return TRUE;
+  return FALSE;
+}
+
+/**
  * vs_domain_def_has_guest_agent:
  * @self: a definition
  *

@@ -246,6 +246,9 @@ typedef struct {
  * @inputs: (element-type VsInputDef): in document order
  * @rngs: (element-type VsRngDef): in document order
  * @watchdogs: (element-type VsWatchdogDef): in document order
+ * @audios: (element-type VsAudioDef): in document order
+ * @sounds: (element-type VsSoundDef): in document order
+ * @redirdevs: (element-type VsRedirdevDef): in document order
  * @memballoon: (nullable): %NULL: none
  * @tpm: (nullable): %NULL: none
  * @qemu_args: (array zero-terminated=1): `<qemu:arg value=…/>`, to be put last on the command line
@@ -284,6 +287,9 @@ typedef struct {
   GPtrArray *inputs;
   GPtrArray *rngs;
   GPtrArray *watchdogs;
+  GPtrArray *audios;
+  GPtrArray *sounds;
+  GPtrArray *redirdevs;
   VsMemballoonDef *memballoon;
   VsTpmDef *tpm;
   char **qemu_args;
@@ -306,6 +312,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (VsDomainDef, vs_domain_def_unref)
 
 char *vs_domain_def_format (VsDomainDef *self);
 
+gboolean vs_domain_def_has_spice (VsDomainDef *self);
 const VsDiskDef *vs_domain_def_find_disk (VsDomainDef *self,
                                           const char *target);
 gboolean vs_domain_def_has_guest_agent (VsDomainDef *self);

@@ -163,6 +163,42 @@ check_graphics (VsDomainDef *self, VsXmlProblems *problems)
     }
 }
 
+static void
+check_audio (VsDomainDef *self, VsXmlProblems *problems)
+{
+  g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+
+  for (guint i = 0; i < self->audios->len; i++)
+    {
+      VsAudioDef *audio = g_ptr_array_index (self->audios, i);
+
+      check_unique (seen, g_strdup_printf ("%u", audio->id), audio->line, "the audio id", problems);
+      if (audio->is_spice && !vs_domain_def_has_spice (self))
+        vs_xml_problems_add_line (problems, audio->line, "<audio type='spice'> needs a <graphics type='spice'>; "
+                                                         "accepted without one: none");
+    }
+  for (guint i = 0; i < self->sounds->len; i++)
+    {
+      VsSoundDef *sound = g_ptr_array_index (self->sounds, i);
+      g_autofree char *id = g_strdup_printf ("%u", sound->audio);
+
+      if (sound->audio > 0 && !g_hash_table_contains (seen, id))
+        vs_xml_problems_add_line (problems, sound->line, "<sound> names an <audio id='%s'> that isn't there", id);
+    }
+}
+
+static void
+check_redirdevs (VsDomainDef *self, VsXmlProblems *problems)
+{
+  for (guint i = 0; i < self->redirdevs->len && !vs_domain_def_has_spice (self); i++)
+    {
+      VsRedirdevDef *redirdev = g_ptr_array_index (self->redirdevs, i);
+
+      vs_xml_problems_add_line (problems, redirdev->line, "<redirdev type='spicevmc'> needs a "
+                                                          "<graphics type='spice'>; add that, or remove this");
+    }
+}
+
 static int
 primary_first (gconstpointer a, gconstpointer b)
 {
@@ -227,6 +263,9 @@ vs_domain_def_read_devices (VsDomainDef *self, xmlNode *devices, VsXmlProblems *
   self->inputs = READ_ALL (devices, "input", vs_input_def, problems);
   self->rngs = READ_ALL (devices, "rng", vs_rng_def, problems);
   self->watchdogs = READ_ALL (devices, "watchdog", vs_watchdog_def, problems);
+  self->audios = READ_ALL (devices, "audio", vs_audio_def, problems);
+  self->sounds = READ_ALL (devices, "sound", vs_sound_def, problems);
+  self->redirdevs = READ_ALL (devices, "redirdev", vs_redirdev_def, problems);
   read_single_devices (self, devices, problems);
 
   check_disks (self, problems);
@@ -234,6 +273,8 @@ vs_domain_def_read_devices (VsDomainDef *self, xmlNode *devices, VsXmlProblems *
   check_boot_orders (self, problems);
   check_channels (self, problems);
   check_graphics (self, problems);
+  check_audio (self, problems);
+  check_redirdevs (self, problems);
   settle_videos (self, problems);
 }
 
@@ -251,6 +292,9 @@ vs_domain_def_clear_devices (VsDomainDef *self)
   g_clear_pointer (&self->inputs, g_ptr_array_unref);
   g_clear_pointer (&self->rngs, g_ptr_array_unref);
   g_clear_pointer (&self->watchdogs, g_ptr_array_unref);
+  g_clear_pointer (&self->audios, g_ptr_array_unref);
+  g_clear_pointer (&self->sounds, g_ptr_array_unref);
+  g_clear_pointer (&self->redirdevs, g_ptr_array_unref);
   g_clear_pointer (&self->memballoon, vs_memballoon_def_free);
   g_clear_pointer (&self->tpm, vs_tpm_def_free);
   g_clear_pointer (&self->emulator, g_free);

@@ -77,8 +77,7 @@ static const Rule rules[] = {
 
   { "devices", "",
     "emulator=#text disk* controller* interface* serial* console* channel* graphics* video* input* memballoon rng* "
-    "tpm watchdog* audio*" },
-  { "audio", "id type", ANY },
+    "tpm watchdog* audio* sound* redirdev*" },
 
   { "disk", "type device snapshot model=virtio",
     "driver=disk-driver source=disk-source backingStore=#any target!=disk-target iotune=#any readonly=#empty "
@@ -135,8 +134,14 @@ static const Rule rules[] = {
   { "rng-rate", "bytes period", NULL },
   { "rng-backend", "model!", NULL, TRUE },
   { "tpm", "model", "backend!=tpm-backend alias=#any address" },
-  { "tpm-backend", "type! version persistent_state", "active_pcr_banks=#any" },
+  { "tpm-backend", "type! version persistent_state", "active_pcr_banks=#any profile=tpm-profile" },
+  { "tpm-profile", "name!=default-v1 source removeDisabled", NULL },
   { "watchdog", "model! action", "alias=#any address" },
+  { "audio", "id! type! timerPeriod", "input=#any output=#any" },
+  { "sound", "model!", "codec*=sound-codec audio=sound-audio alias=#any address" },
+  { "sound-codec", "type!", NULL },
+  { "sound-audio", "id!", NULL },
+  { "redirdev", "bus!=usb type!=spicevmc", "alias=#any address" },
 
   { "qemu:commandline", "", "qemu:arg* qemu:env*" },
   { "qemu:arg", "value!", NULL },

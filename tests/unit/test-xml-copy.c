@@ -154,6 +154,9 @@ static const AbiRow abi_rows[] = {
   { "tpm-crb", "tpm-tis", "kind of TPM: tpm-crb 2.0, now tpm-tis 2.0" },
   { "name='org.qemu.guest_agent.0'", "name='org.example.a'", "name of channel port 0: org.qemu.guest_agent.0, now" },
   { "watchdog model='itco'", "watchdog model='i6300esb'", "model of watchdog: itco, now i6300esb" },
+  { "<audio id='1' type='spice'/>", "<audio id='1' type='none'/>", NULL },
+  { "<audio id='1' type='spice'/>", "<sound model='ich9'/>", "number of sound cards: 0, now 1" },
+  { "<audio id='1' type='spice'/>", "<redirdev bus='usb' type='spicevmc'/>", "number of redirected USB ports: 0, now 1" },
   { "<model type='virtio' heads", "<model type='qxl' heads", "model of video card 0: virtio, now qxl" },
 };
 
