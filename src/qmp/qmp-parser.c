@@ -213,6 +213,14 @@ take_line (QmpParser *self, const char *line, gsize len, GError **error)
   return TRUE;
 }
 
+/* The line's beginning is to be told, of what is kept of it and what has just come. */
+static gboolean
+refuse_long (QmpParser *self, const char *rest, gsize len, GError **error)
+{
+  g_string_append_len (self->line, rest, MIN (len, EXCERPT_BYTES + 1));
+  return refuse (self->line->str, self->line->len, "is too long", error);
+}
+
 /* A line is complete, but for what is kept of it from earlier pieces: @rest is its end. */
 static gboolean
 end_line (QmpParser *self, const char *rest, gsize len, GError **error)
@@ -220,7 +228,7 @@ end_line (QmpParser *self, const char *rest, gsize len, GError **error)
   gboolean ok;
 
   if (self->line->len + len > self->max_line)
-    return refuse (self->line->len > 0 ? self->line->str : rest, MAX (self->line->len, len), "is too long", error);
+    return refuse_long (self, rest, len, error);
   if (self->line->len == 0)
     return take_line (self, rest, len, error);
 
@@ -248,7 +256,7 @@ feed (QmpParser *self, const char *data, gsize len, GError **error)
       data = newline + 1;
     }
   if (self->line->len + (end - data) > self->max_line)
-    return refuse (self->line->len > 0 ? self->line->str : data, self->max_line, "is too long", error);
+    return refuse_long (self, data, end - data, error);
   g_string_append_len (self->line, data, end - data);
   return TRUE;
 }

@@ -250,6 +250,24 @@ test_length (void)
 }
 
 static void
+test_long_line_is_quoted_from_its_beginning (void)
+{
+  g_autofree char *line = line_of (100);
+
+  for (gsize cut = 1; cut < 99; cut++)
+    {
+      g_autoptr (QmpParser) ended = qmp_parser_new (99, 4);
+      g_autoptr (QmpParser) endless = qmp_parser_new (99, 4);
+      g_autofree char *rest = g_strconcat (line + cut, "\n", NULL);
+
+      g_assert_true (qmp_parser_feed (ended, line, cut, NULL));
+      assert_refused (ended, rest, strlen (rest), "too long: \"{\"a\":\"xxxxxx");
+      g_assert_true (qmp_parser_feed (endless, line, cut, NULL));
+      assert_refused (endless, line + cut, 100 - cut, "too long: \"{\"a\":\"xxxxxx");
+    }
+}
+
+static void
 test_whole_long_line_is_refused (void)
 {
   g_autoptr (QmpParser) parser = qmp_parser_new (99, 4);
@@ -351,6 +369,8 @@ main (int argc, char **argv)
   g_test_add_func ("/qmp/parser/a-million-brackets-are-an-error", test_a_million_brackets);
   g_test_add_func ("/qmp/parser/brackets-in-strings-are-no-depth", test_brackets_in_strings_are_no_depth);
   g_test_add_func ("/qmp/parser/length-is-bounded-to-the-byte", test_length);
+  g_test_add_func ("/qmp/parser/long-line-in-pieces-is-quoted-from-its-beginning",
+                   test_long_line_is_quoted_from_its_beginning);
   g_test_add_func ("/qmp/parser/line-too-long-is-an-error", test_whole_long_line_is_refused);
   g_test_add_func ("/qmp/parser/endless-line-is-an-error-at-the-limit", test_endless_line_is_refused_early);
   g_test_add_func ("/qmp/parser/long-line-in-single-bytes-is-linear", test_long_line_in_single_bytes);
