@@ -83,6 +83,8 @@ DEFINE_ENUM_GET_TYPE (VmSnapJobState, vmsnap_job_state_get_type, job_states)
  * @type: one of the enum types of this library
  * @value: a value of it
  *
+ * Undoes vmsnap_enum_from_nick().
+ *
  * Returns: (transfer none): the word that stands for @value on the bus
  */
 const char *
@@ -100,6 +102,8 @@ vmsnap_enum_to_nick (GType type, int value)
  * @type: one of the enum types of this library
  * @nick: a word, as it came from the bus
  * @value: (out): the value it stands for; untouched when there is none
+ *
+ * Reads an enum's value from the word for it on the bus.
  *
  * Returns: whether @nick stands for a value of @type
  */

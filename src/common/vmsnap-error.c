@@ -38,6 +38,13 @@ static const GDBusErrorEntry entries[] = {
 };
 G_STATIC_ASSERT (G_N_ELEMENTS (entries) == VMSNAP_ERROR_TIMEOUT + 1);
 
+/**
+ * vmsnap_error_quark:
+ *
+ * The domain of the errors of the service and this library; see #VmSnapError.
+ *
+ * Returns: what %VMSNAP_ERROR stands for
+ */
 GQuark
 vmsnap_error_quark (void)
 {

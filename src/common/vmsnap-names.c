@@ -35,6 +35,8 @@ vmsnap_encode_name (const char *name)
  * vmsnap_decode_name:
  * @encoded: what vmsnap_encode_name() wrote
  *
+ * Undoes vmsnap_encode_name().
+ *
  * Returns: (transfer full) (nullable): the name, or %NULL when @encoded is not of that form
  */
 char *
@@ -68,6 +70,8 @@ vmsnap_decode_name (const char *encoded)
  * vmsnap_domain_object_path:
  * @uuid: a domain's uuid in its written form
  *
+ * Makes the path on the bus of a domain, which need not exist.
+ *
  * Returns: (transfer full): the domain's object path
  */
 char *
@@ -86,6 +90,8 @@ vmsnap_domain_object_path (const char *uuid)
  * @domain_uuid: the domain's uuid
  * @snapshot_name: the snapshot's name
  *
+ * Makes the path on the bus of a snapshot, which need not exist.
+ *
  * Returns: (transfer full): the snapshot's object path
  */
 char *
@@ -100,6 +106,8 @@ vmsnap_snapshot_object_path (const char *domain_uuid, const char *snapshot_name)
 /**
  * vmsnap_job_object_path:
  * @number: the job's number
+ *
+ * Makes the path on the bus of a job, which need not exist.
  *
  * Returns: (transfer full): the job's object path
  */

@@ -5,12 +5,53 @@
 
 G_BEGIN_DECLS
 
+/**
+ * VMSNAP_BUS_NAME:
+ *
+ * The name of the service, on the system bus or a session bus.
+ */
 #define VMSNAP_BUS_NAME "org.vmsnap.VmSnap1"
+
+/**
+ * VMSNAP_OBJECT_MANAGER_PATH:
+ *
+ * Where the service has its object manager.
+ */
 #define VMSNAP_OBJECT_MANAGER_PATH "/org/vmsnap/VmSnap1"
+
+/**
+ * VMSNAP_MANAGER_PATH:
+ *
+ * Where the service has its manager.
+ */
 #define VMSNAP_MANAGER_PATH VMSNAP_OBJECT_MANAGER_PATH "/Manager"
+
+/**
+ * VMSNAP_DOMAINS_PATH:
+ *
+ * What the paths of domains begin with; see vmsnap_domain_object_path().
+ */
 #define VMSNAP_DOMAINS_PATH VMSNAP_OBJECT_MANAGER_PATH "/domains"
+
+/**
+ * VMSNAP_JOBS_PATH:
+ *
+ * What the paths of jobs begin with; see vmsnap_job_object_path().
+ */
 #define VMSNAP_JOBS_PATH VMSNAP_OBJECT_MANAGER_PATH "/jobs"
+
+/**
+ * VMSNAP_ERROR_PREFIX:
+ *
+ * What the names of the service's errors begin with.
+ */
 #define VMSNAP_ERROR_PREFIX "org.vmsnap.VmSnap1.Error."
+
+/**
+ * VMSNAP_ACTION_PREFIX:
+ *
+ * What the names of its polkit actions begin with.
+ */
 #define VMSNAP_ACTION_PREFIX "org.vmsnap.VmSnap1."
 
 /**

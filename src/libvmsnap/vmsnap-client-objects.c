@@ -87,6 +87,8 @@ compare_domains (gconstpointer a, gconstpointer b)
  * vmsnap_client_get_domains:
  * @client: a client
  *
+ * Lists the domains that the service knows.
+ *
  * Returns: (transfer full) (element-type VmSnapDomain): all domains, by their names
  */
 GList *
@@ -111,6 +113,8 @@ compare_jobs (gconstpointer a, gconstpointer b)
  * vmsnap_client_get_jobs:
  * @client: a client
  *
+ * Lists the jobs of all domains.
+ *
  * Returns: (transfer full) (element-type VmSnapJob): all jobs, those that ended lately included, oldest first
  */
 GList *
@@ -125,6 +129,8 @@ vmsnap_client_get_jobs (VmSnapClient *client)
  * vmsnap_client_lookup_domain:
  * @client: a client
  * @path: an object path, as a property or signal carried it
+ *
+ * Finds a domain by its path, without asking the service.
  *
  * Returns: (transfer full) (nullable): the domain at @path
  */
@@ -142,6 +148,8 @@ vmsnap_client_lookup_domain (VmSnapClient *client, const char *path)
  * @client: a client
  * @path: an object path, as a property or signal carried it
  *
+ * Finds a snapshot by its path, without asking the service.
+ *
  * Returns: (transfer full) (nullable): the snapshot at @path
  */
 VmSnapSnapshot *
@@ -157,6 +165,8 @@ vmsnap_client_lookup_snapshot (VmSnapClient *client, const char *path)
  * vmsnap_client_lookup_job:
  * @client: a client
  * @path: an object path, as a property or signal carried it
+ *
+ * Finds a job by its path, without asking the service.
  *
  * Returns: (transfer full) (nullable): the job at @path
  */

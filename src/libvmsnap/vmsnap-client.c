@@ -554,6 +554,8 @@ _vmsnap_client_get_context (VmSnapClient *client)
  * vmsnap_client_get_connection:
  * @client: a client
  *
+ * For calls that this library has no function for.
+ *
  * Returns: (transfer none): the connection that the client uses
  */
 GDBusConnection *
@@ -568,6 +570,8 @@ vmsnap_client_get_connection (VmSnapClient *client)
  * vmsnap_client_get_object_manager:
  * @client: a client
  *
+ * For what the lists and signals of the client don't tell.
+ *
  * Returns: (transfer none): the object manager below the client; its objects are of the type #VmSnapDBusObjectProxy
  */
 GDBusObjectManager *
@@ -581,6 +585,8 @@ vmsnap_client_get_object_manager (VmSnapClient *client)
 /**
  * vmsnap_client_dup_name_owner:
  * @client: a client
+ *
+ * Tells which process on the bus the service is.
  *
  * Returns: (transfer full) (nullable): the unique bus name of the service; %NULL while it isn't running
  */
@@ -598,6 +604,8 @@ vmsnap_client_dup_name_owner (VmSnapClient *client)
  * vmsnap_client_get_service_running:
  * @client: a client
  *
+ * Tells whether the bus name of the service has an owner.
+ *
  * Returns: whether the service is running
  */
 gboolean
@@ -611,6 +619,8 @@ vmsnap_client_get_service_running (VmSnapClient *client)
 /**
  * vmsnap_client_get_interactive:
  * @client: a client
+ *
+ * Tells what vmsnap_client_set_interactive() set.
  *
  * Returns: whether the user may be asked for authorization
  */

@@ -39,6 +39,8 @@ vmsnap_domain_init (VmSnapDomain *self)
  * vmsnap_domain_get_name:
  * @domain: a domain
  *
+ * Names are unique among domains, and can change with a new definition.
+ *
  * Returns: (transfer none): the name
  */
 const char *
@@ -52,6 +54,8 @@ vmsnap_domain_get_name (VmSnapDomain *domain)
 /**
  * vmsnap_domain_get_uuid:
  * @domain: a domain
+ *
+ * The uuid never changes.
  *
  * Returns: (transfer none): the uuid
  */
@@ -67,6 +71,8 @@ vmsnap_domain_get_uuid (VmSnapDomain *domain)
  * vmsnap_domain_get_state:
  * @domain: a domain
  *
+ * Tells the state, as it last came from the service.
+ *
  * Returns: whether the guest is there, and runs
  */
 VmSnapDomainState
@@ -80,6 +86,8 @@ vmsnap_domain_get_state (VmSnapDomain *domain)
 /**
  * vmsnap_domain_get_state_reason:
  * @domain: a domain
+ *
+ * Tells what brought the domain into its state.
  *
  * Returns: why the domain is in its state
  */
@@ -95,6 +103,8 @@ vmsnap_domain_get_state_reason (VmSnapDomain *domain)
  * vmsnap_domain_is_persistent:
  * @domain: a domain
  *
+ * A domain that isn't persistent is gone once its guest has ended.
+ *
  * Returns: whether there is a definition that outlives the guest
  */
 gboolean
@@ -108,6 +118,8 @@ vmsnap_domain_is_persistent (VmSnapDomain *domain)
 /**
  * vmsnap_domain_get_memory:
  * @domain: a domain
+ *
+ * Tells how big the guest is.
  *
  * Returns: the memory of the guest, in bytes
  */
@@ -123,6 +135,8 @@ vmsnap_domain_get_memory (VmSnapDomain *domain)
  * vmsnap_domain_get_vcpus:
  * @domain: a domain
  *
+ * Tells how many processors there are at a start.
+ *
  * Returns: how many processors the guest has
  */
 guint
@@ -136,6 +150,8 @@ vmsnap_domain_get_vcpus (VmSnapDomain *domain)
 /**
  * vmsnap_domain_has_managed_save:
  * @domain: a domain
+ *
+ * The next start goes on from a managed save, and removes it.
  *
  * Returns: whether there is a managed save for the next start
  */
@@ -151,6 +167,8 @@ vmsnap_domain_has_managed_save (VmSnapDomain *domain)
  * vmsnap_domain_has_guest_agent:
  * @domain: a domain
  *
+ * Without a guest agent, quiesced snapshots are refused.
+ *
  * Returns: whether a guest agent is connected
  */
 gboolean
@@ -164,6 +182,8 @@ vmsnap_domain_has_guest_agent (VmSnapDomain *domain)
 /**
  * vmsnap_domain_get_disks:
  * @domain: a domain
+ *
+ * Tells the disks with the files that each consists of, the active one first.
  *
  * Returns: (transfer full): the disks, an `aa{sv}`: see org.vmsnap.VmSnap1.Domain:Disks
  */
@@ -182,6 +202,8 @@ vmsnap_domain_get_disks (VmSnapDomain *domain)
  * vmsnap_domain_get_job:
  * @domain: a domain
  *
+ * Tells what is under way. Other jobs may wait in line behind it.
+ *
  * Returns: (transfer full) (nullable): the job at work on the domain
  */
 VmSnapJob *
@@ -195,6 +217,8 @@ vmsnap_domain_get_job (VmSnapDomain *domain)
 /**
  * vmsnap_domain_get_current_snapshot:
  * @domain: a domain
+ *
+ * The next snapshot will be a child of this one.
  *
  * Returns: (transfer full) (nullable): the snapshot that the present state descends from
  */

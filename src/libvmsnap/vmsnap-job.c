@@ -42,6 +42,8 @@ vmsnap_job_init (VmSnapJob *self)
  * vmsnap_job_get_operation:
  * @job: a job
  *
+ * Tells the kind of work, in a word for programs.
+ *
  * Returns: (transfer none): what it does: `snapshot-create` and others
  */
 const char *
@@ -55,6 +57,8 @@ vmsnap_job_get_operation (VmSnapJob *job)
 /**
  * vmsnap_job_get_state:
  * @job: a job
+ *
+ * Tells the state, as it last came from the service.
  *
  * Returns: how it stands
  */
@@ -70,6 +74,8 @@ vmsnap_job_get_state (VmSnapJob *job)
  * vmsnap_job_get_phase:
  * @job: a job
  *
+ * Tells the present phase, to be shown to the user as it is.
+ *
  * Returns: (transfer none): what it is doing, for people
  */
 const char *
@@ -83,6 +89,8 @@ vmsnap_job_get_phase (VmSnapJob *job)
 /**
  * vmsnap_job_get_progress:
  * @job: a job
+ *
+ * Never goes backwards, and is 1 only once the job has completed.
  *
  * Returns: how far it is, from 0 to 1
  */
@@ -98,6 +106,8 @@ vmsnap_job_get_progress (VmSnapJob *job)
  * vmsnap_job_get_bytes_done:
  * @job: a job
  *
+ * Tells how much was done, where that can be measured.
+ *
  * Returns: the bytes moved so far
  */
 guint64
@@ -111,6 +121,8 @@ vmsnap_job_get_bytes_done (VmSnapJob *job)
 /**
  * vmsnap_job_get_bytes_total:
  * @job: a job
+ *
+ * Tells how much there is to do, where that is known.
  *
  * Returns: the bytes to move in all; 0: not known
  */
@@ -126,6 +138,8 @@ vmsnap_job_get_bytes_total (VmSnapJob *job)
  * vmsnap_job_get_start_time:
  * @job: a job
  *
+ * Until then the job waits for those before it on its domain.
+ *
  * Returns: when the work began, in microseconds since the epoch; 0: it has not yet
  */
 guint64
@@ -139,6 +153,8 @@ vmsnap_job_get_start_time (VmSnapJob *job)
 /**
  * vmsnap_job_get_end_time:
  * @job: a job
+ *
+ * Tells when a job ended, however it did.
  *
  * Returns: when it ended, in microseconds since the epoch; 0: it has not yet
  */
@@ -154,6 +170,8 @@ vmsnap_job_get_end_time (VmSnapJob *job)
  * vmsnap_job_is_cancellable:
  * @job: a job
  *
+ * A job that would rather go on than turn back can't be cancelled.
+ *
  * Returns: whether it can be cancelled now
  */
 gboolean
@@ -168,6 +186,8 @@ vmsnap_job_is_cancellable (VmSnapJob *job)
  * vmsnap_job_get_caller_uid:
  * @job: a job
  *
+ * Tells whose job it is: its own jobs a user may cancel.
+ *
  * Returns: the user id of the caller that asked for it
  */
 guint
@@ -181,6 +201,8 @@ vmsnap_job_get_caller_uid (VmSnapJob *job)
 /**
  * vmsnap_job_has_ended:
  * @job: a job
+ *
+ * Tells whether nothing more will happen to it.
  *
  * Returns: whether it completed, failed or was cancelled
  */
@@ -198,6 +220,8 @@ vmsnap_job_has_ended (VmSnapJob *job)
 /**
  * vmsnap_job_dup_error:
  * @job: a job
+ *
+ * Tells how a job failed.
  *
  * Returns: (transfer full) (nullable): why it failed, or that it was cancelled, as a %VMSNAP_ERROR; %NULL if it
  *   completed or has not ended
@@ -227,6 +251,8 @@ vmsnap_job_dup_error (VmSnapJob *job)
  * vmsnap_job_dup_result:
  * @job: a job
  *
+ * Empty until the job has completed.
+ *
  * Returns: (transfer full): what came out of it, an `a{sv}`: see org.vmsnap.VmSnap1.Job:Result
  */
 GVariant *
@@ -244,6 +270,8 @@ vmsnap_job_dup_result (VmSnapJob *job)
  * vmsnap_job_get_domain:
  * @job: a job
  *
+ * Tells which domain it is about.
+ *
  * Returns: (transfer full) (nullable): the domain it works on, if it is there
  */
 VmSnapDomain *
@@ -257,6 +285,8 @@ vmsnap_job_get_domain (VmSnapJob *job)
 /**
  * vmsnap_job_get_snapshot:
  * @job: a job
+ *
+ * Tells which snapshot it is about.
  *
  * Returns: (transfer full) (nullable): the snapshot it works on, or that came out of it, if the client knows it
  */

@@ -38,6 +38,8 @@ vmsnap_snapshot_init (VmSnapSnapshot *self)
  * vmsnap_snapshot_get_name:
  * @snapshot: a snapshot
  *
+ * Names are unique among the snapshots of a domain.
+ *
  * Returns: (transfer none): the name
  */
 const char *
@@ -51,6 +53,8 @@ vmsnap_snapshot_get_name (VmSnapSnapshot *snapshot)
 /**
  * vmsnap_snapshot_get_description:
  * @snapshot: a snapshot
+ *
+ * Tells what its creator wanted it to be known for.
  *
  * Returns: (transfer none): words for people; may be empty
  */
@@ -66,6 +70,8 @@ vmsnap_snapshot_get_description (VmSnapSnapshot *snapshot)
  * vmsnap_snapshot_get_creation_time:
  * @snapshot: a snapshot
  *
+ * Tells the instant that it brings back.
+ *
  * Returns: when it was taken, in microseconds since the epoch, UTC
  */
 guint64
@@ -79,6 +85,8 @@ vmsnap_snapshot_get_creation_time (VmSnapSnapshot *snapshot)
 /**
  * vmsnap_snapshot_get_state:
  * @snapshot: a snapshot
+ *
+ * Tells the state that a revert leads to, unless told otherwise.
  *
  * Returns: what it brings back
  */
@@ -94,6 +102,8 @@ vmsnap_snapshot_get_state (VmSnapSnapshot *snapshot)
  * vmsnap_snapshot_get_location:
  * @snapshot: a snapshot
  *
+ * Disks can be kept inside of their files, or by overlays on them.
+ *
  * Returns: where the disks are kept
  */
 VmSnapLocation
@@ -107,6 +117,8 @@ vmsnap_snapshot_get_location (VmSnapSnapshot *snapshot)
 /**
  * vmsnap_snapshot_get_memory:
  * @snapshot: a snapshot
+ *
+ * Without memory, the guest boots after a revert.
  *
  * Returns: where the memory is kept
  */
@@ -122,6 +134,8 @@ vmsnap_snapshot_get_memory (VmSnapSnapshot *snapshot)
  * vmsnap_snapshot_is_current:
  * @snapshot: a snapshot
  *
+ * At most one snapshot of a domain is.
+ *
  * Returns: whether the present state of the domain descends from it directly
  */
 gboolean
@@ -135,6 +149,8 @@ vmsnap_snapshot_is_current (VmSnapSnapshot *snapshot)
 /**
  * vmsnap_snapshot_get_size:
  * @snapshot: a snapshot
+ *
+ * Tells how much room it takes, as far as that is known.
  *
  * Returns: the bytes that it takes
  */
@@ -150,6 +166,8 @@ vmsnap_snapshot_get_size (VmSnapSnapshot *snapshot)
  * vmsnap_snapshot_get_downtime:
  * @snapshot: a snapshot
  *
+ * Tells what the snapshot cost the guest.
+ *
  * Returns: how long the guest stood still when it was taken, in microseconds
  */
 guint64
@@ -163,6 +181,8 @@ vmsnap_snapshot_get_downtime (VmSnapSnapshot *snapshot)
 /**
  * vmsnap_snapshot_get_domain:
  * @snapshot: a snapshot
+ *
+ * Tells what it is a snapshot of.
  *
  * Returns: (transfer full) (nullable): the domain, if it is still there
  */
@@ -179,6 +199,8 @@ vmsnap_snapshot_get_domain (VmSnapSnapshot *snapshot)
  * vmsnap_snapshot_get_parent:
  * @snapshot: a snapshot
  *
+ * Snapshots form trees: this is one step towards the root.
+ *
  * Returns: (transfer full) (nullable): the snapshot that was current when this one was taken
  */
 VmSnapSnapshot *
@@ -193,6 +215,8 @@ vmsnap_snapshot_get_parent (VmSnapSnapshot *snapshot)
 /**
  * vmsnap_snapshot_get_children:
  * @snapshot: a snapshot
+ *
+ * Lists what was taken while this one was current.
  *
  * Returns: (transfer full) (element-type VmSnapSnapshot): those whose parent it is, oldest first
  */
