@@ -178,9 +178,10 @@ class JobTest(CtlTestCase):
     def begin(self, *arguments, **more):
         """Starts vmsnapctl, and waits until its job is under way; returns the program and the job's path."""
         seen = len(self.client.signals)
+        environment = {**self.program_environment(), **more.pop("environment", {})}
         program = subprocess.Popen(
             [str(paths.built("src/vmsnapctl/vmsnapctl")), "--session", *arguments], stdin=subprocess.DEVNULL, text=True,
-            env=self.program_environment(), **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more})
+            env=environment, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more})
         self.addCleanup(lambda: program.poll() is None and program.kill())
         added = self.client.wait_signal("InterfacesAdded", lambda signal: "/jobs/" in signal.arguments[0], seen)
         return program, added.arguments[0]
@@ -233,11 +234,12 @@ class JobTest(CtlTestCase):
         self.assertEqual(self.client.end_of_job(path).state, "cancelled")
         self.assertIn("cancelled", self.ctl("job", "show", number).stdout)
 
-    def test_bar_is_drawn_on_a_terminal(self):
-        self.start_domain("terminal")
+    def draw_on_terminal(self, name, term):
+        """Takes a snapshot, standard error being a terminal of this type; returns what was written to it."""
+        self.start_domain(name)
         ours, theirs = pty.openpty()
         self.addCleanup(os.close, ours)
-        program, _ = self.begin("snapshot", "create", "terminal", "x", "--internal", stderr=theirs)
+        program, _ = self.begin("snapshot", "create", name, "x", "--internal", stderr=theirs, environment={"TERM": term})
         os.close(theirs)
         output, _ = program.communicate(timeout=DEFAULT)
         self.assertEqual(program.returncode, 0)
@@ -248,8 +250,18 @@ class JobTest(CtlTestCase):
                 drawn += part
         except OSError:
             pass  # what a terminal's end reads as when nobody holds the other one
+        return drawn
+
+    def test_bar_is_drawn_on_a_terminal(self):
+        drawn = self.draw_on_terminal("terminal", "xterm")
         self.assertRegex(drawn, rb"\r[A-Z][^\r]*\[[#.]+\] +\d+ %")
         self.assertTrue(drawn.endswith(b"\r\033[K"), drawn)
+
+    def test_dumb_terminal_gets_plain_lines(self):
+        drawn = self.draw_on_terminal("typewriter", "dumb")
+        self.assertNotIn(b"\033", drawn)
+        # The terminal itself ends lines with both.
+        self.assertRegex(drawn, rb"\A(\w[^\r\n]*: \d+ %[^\r\n]*\r\n)+\Z")
 
     def test_monitor_tells_what_happens(self):
         path = self.make_domain("watched")
