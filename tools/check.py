@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Builds, and runs every test there is: what tools/check does once the packages are there.
 
-Build trees are _build-check and, with sanitizers, _build-asan, in the sources.
+Build trees, in the sources: _build-check, with sanitizers _build-asan and _build-tsan, with the reference manual _build-doc.
 """
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -57,10 +58,11 @@ class Check:
         return (self.run(f"{directory}: set-up", "meson", "setup", *again, tree, "-Dwerror=true", *options)
                 and self.run(f"{directory}: build", "ninja", "-C", tree))
 
-    def test(self, directory, *options, **environment):
+    def test(self, directory, *options, setup=None, **environment):
         """Runs meson's tests in a tree and counts their cases; what it prints of itself is only for reading."""
         tree = SOURCE / directory
-        log = tree / "meson-logs/testlog.json"
+        log = tree / "meson-logs" / (f"testlog-{setup}.json" if setup else "testlog.json")
+        options += ("--setup", setup) if setup else ()
         log.unlink(missing_ok=True)
         subprocess.run(["meson", "test", "-C", tree, "--no-rebuild", "--print-errorlogs", *options], cwd=SOURCE,
                        env={**os.environ, **environment}, check=False)
@@ -93,6 +95,28 @@ def shell_scripts():
             yield path
 
 
+def undocumented(directory):
+    """What gtk-doc found without a description, without a place in the manual, or gone from the headers."""
+    folder = SOURCE / directory / "docs/reference"
+    found = []
+    for name in ("undocumented", "unused", "undeclared"):
+        lines = (folder / f"vmsnap-{name}.txt").read_text(encoding="utf-8").splitlines()
+        found += [f"{line} ({name})" for line in lines if re.fullmatch(r"\w+( \(.*\))?", line)]
+    return found
+
+
+def check_manual(check):
+    """The reference manual builds, and holds every public symbol."""
+    if not (check.build("_build-doc", "-Dgtk_doc=true", "-Dintrospection=false")
+            and check.run("reference manual", "ninja", "-C", SOURCE / "_build-doc", "vmsnap-doc")):
+        return
+    found = undocumented("_build-doc")
+    for symbol in found:
+        check.tally.add(Tally.of(f"reference manual: {symbol}", False))
+    if not found:
+        check.tally.add(Tally.of("reference manual", True))
+
+
 def main():
     check = Check()
 
@@ -108,11 +132,19 @@ def main():
     if check.build("_build-check"):
         check.step("tests")
         check.test("_build-check")
+        check.step("unit tests under valgrind")
+        check.test("_build-check", "--suite", "unit", "--no-suite", "no-valgrind", setup="valgrind")
 
     check.step("build with sanitizers")
     if check.build("_build-asan", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dintrospection=false"):
         check.step("tests with sanitizers")
         check.test("_build-asan", "--suite", "unit", "--suite", "bus", **SANITIZER_ENVIRONMENT)
+
+    check.step("threads")
+    check.case("tests/tsan", SOURCE / "tests/tsan")
+
+    check.step("reference manual")
+    check_manual(check)
 
     return check.finish()
 
