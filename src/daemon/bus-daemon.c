@@ -9,10 +9,12 @@
 #include <fcntl.h>
 #include <glib-unix.h>
 #include <glib/gstdio.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bus-service.h"
@@ -206,6 +208,34 @@ lock_store (Daemon *self)
     fail (self, "Can't open %s: %s", path, g_strerror (errno));
 }
 
+/* What root makes in another user's directories, that user's service could never read or remove. */
+static gboolean
+check_owner (Daemon *self, const char *path)
+{
+  const struct passwd *owner;
+  g_autofree char *name = NULL;
+  struct stat st;
+
+  if (geteuid () != 0 || stat (path, &st) != 0 || st.st_uid == 0)
+    return TRUE;
+  owner = getpwuid (st.st_uid);
+  name = owner != NULL ? g_strdup (owner->pw_name) : g_strdup_printf ("#%u", (guint) st.st_uid);
+  fail (self,
+        "%s belongs to the user %s, and root would leave files there that the service can't use as that user: start it "
+        "by 'systemctl start vmsnapd', or by hand with 'runuser -u %s -- vmsnapd …', or give directories of root's own",
+        path, name, name);
+  return FALSE;
+}
+
+static gboolean
+check_user (Daemon *self)
+{
+  const BusSettings *settings = self->settings;
+
+  return check_owner (self, settings->state_directory) && check_owner (self, settings->runtime_directory)
+         && check_owner (self, settings->log_directory);
+}
+
 static void
 start (Daemon *self)
 {
@@ -213,6 +243,8 @@ start (Daemon *self)
                                             self->settings->log_directory);
   g_autoptr (GError) error = NULL;
 
+  if (!check_user (self))
+    return;
   if (!vs_store_prepare (store, &error))
     {
       fail (self, "%s", error->message);

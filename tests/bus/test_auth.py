@@ -294,6 +294,25 @@ class OwnerOfTheName(TestCase):
         self.assertIn("policy forbids", done.stderr)
 
 
+class OwnerOfTheDirectories(TestCase):
+
+    def test_root_leaves_no_files_in_the_directories_of_the_services_user(self):
+        for name in ("state", "runtime", "logs"):
+            with self.subTest(name):
+                bus = self.enter(PrivateBus("system", [built("data/org.vmsnap.VmSnap1.conf")]))
+                service = Service(bus, self.make_directory())
+                owned = getattr(service, name)
+                owned.mkdir()
+                os.chown(owned, NOBODY, NOBODY)
+                service.spawn()
+                self.assertEqual(service.process.wait(60), 1)
+                service.process = None
+                for words in (str(owned), "runuser -u nobody", "systemctl start vmsnapd"):
+                    self.assertIn(words, service.output())
+                made = [path for path in service.directory.rglob("*") if path.is_file()]
+                self.assertEqual(made, [service.directory / "vmsnapd.log"])
+
+
 class UnprivilegedService(Service):
     """The service as the user nobody, which stands in for vmsnap: no test may make users."""
 
