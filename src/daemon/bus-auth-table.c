@@ -77,6 +77,34 @@ bus_auth_find_row (const char *interface, const char *method)
 }
 
 /**
+ * bus_auth_take_more:
+ * @more: (inout): what a call takes beside its method's own action; one thing is taken away
+ *
+ * Returns: (transfer none) (nullable): whose action that is; %NULL: there was nothing
+ */
+const BusAuthRow *
+bus_auth_take_more (BusAuthMore *more)
+{
+  static const struct
+  {
+    BusAuthMore flag;
+    const char *interface;
+    const char *method;
+  } methods[] = {
+    { BUS_AUTH_MORE_DEFINE, VMSNAP_BUS_NAME ".Manager", "DefineDomain" },
+    { BUS_AUTH_MORE_POWER_OFF, VMSNAP_BUS_NAME ".Domain", "PowerOff" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (methods); i++)
+    if (*more & methods[i].flag)
+      {
+        *more &= ~methods[i].flag;
+        return bus_auth_find_row (methods[i].interface, methods[i].method);
+      }
+  return NULL;
+}
+
+/**
  * bus_auth_target_clear:
  * @target: what a call is about
  */

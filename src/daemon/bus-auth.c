@@ -145,15 +145,22 @@ static void ask_polkit (GTask *task);
 static void
 accept (GTask *task)
 {
-  BusAuthTarget *target = &((Check *) g_task_get_task_data (task))->target;
+  Check *check = g_task_get_task_data (task);
+  BusAuthTarget *target = &check->target;
+  const BusAuthRow *more = target->new_name == NULL ? bus_auth_take_more (&target->more) : NULL;
 
-  if (target->new_name == NULL)
+  if (target->new_name != NULL)
+    {
+      g_free (target->domain_name);
+      target->domain_name = g_steal_pointer (&target->new_name);
+    }
+  else if (more != NULL)
+    check->row = more;
+  else
     {
       g_task_return_boolean (task, TRUE);
       return;
     }
-  g_free (target->domain_name);
-  target->domain_name = g_steal_pointer (&target->new_name);
   ask_polkit (task);
 }
 

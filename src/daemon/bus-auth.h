@@ -33,11 +33,25 @@ typedef struct {
 } BusAuthRow;
 
 /**
+ * BusAuthMore:
+ * @BUS_AUTH_MORE_DEFINE: it names files that the service is to open, as a definition does
+ * @BUS_AUTH_MORE_POWER_OFF: it powers the domain off
+ *
+ * What a call takes beside its method's own action, because of its options.
+ */
+typedef enum {
+  BUS_AUTH_MORE_NOTHING = 0,
+  BUS_AUTH_MORE_DEFINE = 1 << 0,
+  BUS_AUTH_MORE_POWER_OFF = 1 << 1,
+} BusAuthMore;
+
+/**
  * BusAuthTarget:
  * @domain_name: (nullable): which domain the call is about
  * @new_name: (nullable): the name that it is to have then, if that is another one: polkit is asked about both
  * @domain_uuid: (nullable): its uuid
  * @snapshot: (nullable): the snapshot's name
+ * @more: what else polkit is asked for
  * @has_owner: whether @owner is meaningful
  * @owner: the user who asked for the job that the call is about
  *
@@ -48,6 +62,7 @@ typedef struct {
   char *new_name;
   char *domain_uuid;
   char *snapshot;
+  BusAuthMore more;
   gboolean has_owner;
   guint owner;
 } BusAuthTarget;
@@ -55,6 +70,7 @@ typedef struct {
 const BusAuthRow *bus_auth_get_rows (guint *n_rows);
 const BusAuthRow *bus_auth_find_row (const char *interface,
                                      const char *method);
+const BusAuthRow *bus_auth_take_more (BusAuthMore *more);
 void bus_auth_target_clear (BusAuthTarget *target);
 
 #define BUS_TYPE_AUTH (bus_auth_get_type ())

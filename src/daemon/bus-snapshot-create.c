@@ -202,6 +202,42 @@ check_options (BusCall *call, GError **error)
 }
 
 static gboolean
+names_files (const CreateOptions *options)
+{
+  GVariantIter iter;
+  GVariant *disk;
+  gboolean found = options->memory_path != NULL;
+
+  if (options->disks == NULL)
+    return found;
+  g_variant_iter_init (&iter, options->disks);
+  while (!found && g_variant_iter_next (&iter, "{&s@a{sv}}", NULL, &disk))
+    {
+      found = g_variant_lookup (disk, "path", "&s", NULL);
+      g_variant_unref (disk);
+    }
+  return found;
+}
+
+static gboolean
+text_names_files (const VsSnapshotDef *def)
+{
+  gboolean found = def->memory_path != NULL;
+
+  for (guint i = 0; !found && i < def->disks->len; i++)
+    found = ((const VsSnapshotDiskDef *) g_ptr_array_index (def->disks, i))->path != NULL;
+  return found;
+}
+
+/* What the options take beside the right to take snapshots. */
+static BusAuthMore
+find_more (const CreateOptions *options)
+{
+  return (names_files (options) ? BUS_AUTH_MORE_DEFINE : BUS_AUTH_MORE_NOTHING)
+         | (options->halt ? BUS_AUTH_MORE_POWER_OFF : BUS_AUTH_MORE_NOTHING);
+}
+
+static gboolean
 check_name (const char *name, GError **error)
 {
   g_autofree char *shown = NULL;
@@ -229,6 +265,7 @@ bus_snapshot_prepare_create (BusCall *call, GError **error)
   if (*name != '\0' && !check_name (name, error))
     return FALSE;
   call->about.snapshot = g_strdup (name);
+  call->about.more = find_more (call->options);
   return check_options (call, error);
 }
 
@@ -308,6 +345,7 @@ bus_snapshot_prepare_create_from_xml (BusCall *call, GError **error)
   if (!check_options (call, error) || (def->name != NULL && !check_name (def->name, error)))
     return FALSE;
   call->about.snapshot = g_strdup (def->name);
+  call->about.more = find_more (call->options) | (text_names_files (def) ? BUS_AUTH_MORE_DEFINE : BUS_AUTH_MORE_NOTHING);
   return TRUE;
 }
 

@@ -175,6 +175,43 @@ class Details(WithDomains):
         self.assertEqual(self.client.get(path, "Domain", "Name"), "mine")
 
 
+SNAPSHOTS_ONLY = """
+polkit.addRule(function (action, subject) {
+  if (subject.user == "root" || action.id == "org.vmsnap.VmSnap1.snapshot.create")
+    return polkit.Result.YES;
+  if (action.id == "org.vmsnap.VmSnap1.domain.control" && action.lookup("operation") == "power-off" &&
+      action.lookup("domain-name") == "granted")
+    return polkit.Result.YES;
+  return polkit.Result.NO;
+});
+"""
+
+
+class SnapshotsOnly(WithDomains):
+    """Nobody may take snapshots of all domains, and power one of them off."""
+    rules = SNAPSHOTS_ONLY
+
+    def create(self, path, **options):
+        return self.call_as_nobody(path, "Domain", "CreateSnapshot", "s", "", **options)
+
+    def assert_takes(self, action, path, **options):
+        self.assert_refused("NotAuthorized", path, "Domain", "CreateSnapshot", "s", "", **options,
+                            says=[ACTIONS + action])
+
+    def test_halt_takes_the_right_to_power_off_too(self):
+        self.client.wait_job(self.create(self.refused, location="internal")[0])
+        self.assert_takes("domain.control", self.refused, location="internal", halt=True)
+        self.client.wait_job(self.create(self.granted, location="internal", halt=True)[0])
+
+    def test_paths_take_the_right_to_define_too(self):
+        self.assert_takes("domain.define", self.granted, **{"memory-path": "/etc/memory"})
+        self.assert_takes("domain.define", self.granted, disks={"vda": {"path": GLib.Variant("s", "/etc/overlay")}})
+        text = ("<domainsnapshot><disks><disk name='vda' snapshot='external'><source file='/etc/overlay'/></disk>"
+                "</disks></domainsnapshot>")
+        self.assert_refused("NotAuthorized", self.granted, "Domain", "CreateSnapshotFromXml", "s", text,
+                            says=[ACTIONS + "domain.define"])
+
+
 class Defaults(WithDomains):
     """Our policy alone, for everybody but root."""
     rules = ROOT_ONLY
