@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The files that running domains use, by device and inode. QEMU's own locks are the second wall behind this one; this
+ * The files that domains use which run or are being worked on, by device and inode. QEMU's own locks are the second wall behind this one; this
  * one names the culprit. Main thread only.
  */
 #include "vs-claims.h"
@@ -67,8 +67,8 @@ check (VsClaims *self, const Claim *wanted, const char *path, GPtrArray *own, GE
                      "%s is used by two disks of %s; give each disk a file of its own", path, wanted->name);
       else
         g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_BUSY,
-                     "%s is in use by the running domain %s; shut that one down first, or mark the disk <shareable/> in "
-                     "both",
+                     "%s is in use by the domain %s; shut that one down first, or, if both may write to it, mark the "
+                     "disk <shareable/> in both",
                      path, held->name);
       return FALSE;
     }
@@ -78,7 +78,7 @@ check (VsClaims *self, const Claim *wanted, const char *path, GPtrArray *own, GE
 /**
  * vs_claims_add:
  * @self: the claims
- * @def: the definition of the domain that is about to run
+ * @def: the definition of the domain that is about to run, or whose disks are about to be changed
  * @chains: (element-type VsDiskChain): its disks' files
  * @error: where to put %VMSNAP_ERROR_BUSY, or %VMSNAP_ERROR_INVALID_ARGUMENT when it would use a file twice itself
  *
@@ -105,7 +105,7 @@ vs_claims_add (VsClaims *self, VsDomainDef *def, GPtrArray *chains, GError **err
           claim->uuid = g_strdup (def->uuid);
           claim->name = g_strdup (def->name);
           claim->id = g_strdup (file->id);
-          claim->writes = j == 0 && disk != NULL && !disk->readonly;
+          claim->writes = j == 0 && (disk == NULL || !disk->readonly);
           claim->shareable = disk != NULL && disk->shareable;
           if (!check (self, claim, file->path, own, error))
             {
@@ -124,7 +124,7 @@ vs_claims_add (VsClaims *self, VsDomainDef *def, GPtrArray *chains, GError **err
  * @self: the claims
  * @uuid: a domain's uuid
  *
- * That domain runs no more.
+ * That domain runs no more, and nothing is done to it.
  */
 void
 vs_claims_remove (VsClaims *self, const char *uuid)

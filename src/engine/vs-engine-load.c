@@ -349,6 +349,7 @@ on_settled (VsRun *run, const GError *error, gpointer user_data)
   Settling *settling = user_data;
   VsEngine *self = g_task_get_source_object (settling->task);
 
+  vs_engine_release_disks (self, settling->domain);
   vs_domain_set_job (settling->domain, NULL);
   vs_job_end (settling->job, error);
   vs_engine_retire_job (self, settling->job);

@@ -113,6 +113,7 @@ on_run_done (VsRun *run, const GError *error, gpointer user_data)
   g_autoptr (VsJob) job = g_steal_pointer (&queue->running);
 
   vs_domain_take_wish (queue->domain);
+  vs_engine_release_disks (queue->engine, queue->domain);
   end_job (queue, job, error);
 }
 

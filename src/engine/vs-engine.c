@@ -259,13 +259,13 @@ vs_engine_drop_if_over (VsEngine *self, VsDomain *domain)
 /**
  * vs_engine_claim_disks:
  * @self: the engine
- * @def: the definition of a domain that is about to run
+ * @def: the definition of a domain that is about to run, or whose disks are about to be changed
  * @chains: (element-type VsDiskChain): its disks' files
  * @error: where to put %VMSNAP_ERROR_BUSY, or %VMSNAP_ERROR_INVALID_ARGUMENT
  *
- * Makes sure that no two running domains use a file that one of them writes.
+ * Makes sure that no two domains use a file at once that one of them writes.
  *
- * Returns: whether all files are the domain's now, until its guest ends
+ * Returns: whether all files are the domain's now, until its guest, or the operation on a domain without one, ends
  */
 gboolean
 vs_engine_claim_disks (VsEngine *self, VsDomainDef *def, GPtrArray *chains, GError **error)

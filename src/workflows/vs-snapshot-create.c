@@ -90,8 +90,7 @@ static gboolean
 look_first (VsRun *run, GError **error)
 {
   const char *tag = vs_run_get_string (run, FACT_TAG);
-  g_autoptr (GPtrArray) states = vs_tags_look (run, tag, error);
-
+  g_autoptr (GPtrArray) states = vs_tags_claim (run, error) ? vs_tags_look (run, tag, error) : NULL;
   gboolean running;
 
   if (states == NULL)

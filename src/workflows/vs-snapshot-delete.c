@@ -112,7 +112,7 @@ look_first (VsRun *run, GError **error)
       g_autoptr (GPtrArray) states = NULL;
 
       take_aim (run, victim);
-      states = vs_tags_look (run, tag, error);
+      states = vs_tags_claim (run, error) ? vs_tags_look (run, tag, error) : NULL;
       if (states == NULL)
         {
           g_prefix_error (error, "Snapshot %s can't be looked at (metadata-only forgets it without): ",

@@ -158,7 +158,7 @@ vs_revert_look_first (VsRun *run, GError **error)
   const VsTagState *vmstate;
 
   vs_tags_aim (run, VS_TAGS_SNAPSHOT);
-  states = vs_tags_look (run, tag, error);
+  states = vs_tags_claim (run, error) ? vs_tags_look (run, tag, error) : NULL;
   if (states == NULL || !vs_tags_check_complete (run, states, tag, error))
     return FALSE;
   vmstate = vs_tags_get_vmstate (run, states);

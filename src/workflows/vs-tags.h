@@ -57,6 +57,8 @@ gboolean vs_tags_choose_disks (VsDomainDef *def,
 JsonArray *vs_tags_list_disks (VsSnapshotDef *snapshot);
 
 GPtrArray *vs_tags_list (VsRun *run);
+gboolean vs_tags_claim (VsRun *run,
+                        GError **error);
 GPtrArray *vs_tags_look (VsRun *run,
                          const char *tag,
                          GError **error);

@@ -4,7 +4,7 @@
 from gi.repository import GLib
 
 from support import BusTestCase
-from vmsnaptest import BUS_NAME, BusError, internal_snapshots, main, make_disk, snapshot_path
+from vmsnaptest import BUS_NAME, BusError, JobFailed, internal_snapshots, main, make_disk, qemu_img, snapshot_path
 
 NAMES_TAKEN = {
     "plain": "first",
@@ -52,6 +52,42 @@ class SnapshotCase(BusTestCase):
     def list(self, **options):
         paths = self.client.call(self.domain, "Domain", "ListSnapshots", **options)
         return [self.client.get(path, "Snapshot", "Name") for path in paths]
+
+
+class SharedDisk(SnapshotCase):
+    """Another domain has the same disk."""
+
+    def setUp(self):
+        super().setUp()
+        self.other = self.define("the-other", [self.disk])
+
+    def assert_claimed(self, path, interface, method, *arguments, **options):
+        end = self.client.end_of_job(self.client.call(path, interface, method, *arguments, **options))
+        self.assertEqual(end.error, "Busy", end.message)
+        for words in (str(self.disk.path), "the-other"):
+            self.assertIn(words, end.message)
+        self.assertNotIn("qemu-img", end.message)
+
+    def test_disk_of_a_running_domain_is_not_touched_for_another(self):
+        snapshot = self.create("one")
+        self.client.run(self.other, "Domain", "Start")
+        self.assert_claimed(self.domain, "Domain", "CreateSnapshot", "s", "two", location="internal")
+        self.assert_claimed(snapshot, "Snapshot", "Revert")
+        self.assert_claimed(snapshot, "Snapshot", "Delete")
+        self.assertEqual(self.list(), ["one"])
+        self.client.call(self.other, "Domain", "PowerOff")
+        self.assertEqual(internal_snapshots(self.disk), ["one"])
+        self.create("two")
+
+    def test_disk_is_free_again_after_each_operation(self):
+        snapshot = self.create("one")
+        qemu_img("snapshot", "-c", "stray", self.disk.path)
+        for operation in (lambda: self.create("two"), lambda: self.client.run(snapshot, "Snapshot", "Revert"),
+                          lambda: self.client.run(snapshot, "Snapshot", "Delete"),
+                          lambda: self.assertRaises(JobFailed, self.create, "stray")):
+            operation()
+            self.client.run(self.other, "Domain", "Start")
+            self.client.call(self.other, "Domain", "PowerOff")
 
 
 class Snapshots(SnapshotCase):
