@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * What becomes of the messages that QEMU sends: the greeting leads to the negotiation, an answer ends its call, an event
- * goes to the watches and to the emitter, anything else ends the connection. In the I/O thread.
+ * What becomes of the messages that QEMU sends: the greeting leads to the negotiation, an answer ends its call, an
+ * event goes to the watches and to the emitter, anything else ends the connection. In the I/O thread.
+ *
+ * QEMU answers a command on whatever connection its monitor has by then: what it was doing for a client that is gone it
+ * answers to the next one, before it takes a command from that. So until our own first command is answered, answers to
+ * others' commands are nothing to wonder at.
  */
 #include "qmp-connection.h"
 
@@ -44,13 +48,22 @@ take_event (QmpConnection *self, JsonObject *message)
   g_mutex_unlock (&self->lock);
 }
 
+/* Is @message meant for an earlier connection? QEMU does one command after the other, so once it has answered us there
+ * is nothing left of that. */
+static gboolean
+is_late (QmpConnection *self, JsonObject *message, QmpMessageType type)
+{
+  if (self->state == QMP_STATE_GREETING)
+    return type != QMP_MESSAGE_GREETING && type != QMP_MESSAGE_INVALID;
+  return self->state == QMP_STATE_NEGOTIATING && (type == QMP_MESSAGE_RETURN || type == QMP_MESSAGE_ERROR)
+         && qmp_message_get_id (message) != QMP_HANDSHAKE_ID;
+}
+
 /* Is @id that of a command which we sent at some time? */
 static gboolean
 knows_id_locked (QmpConnection *self, gint64 id)
 {
-  if (id == QMP_HANDSHAKE_ID)
-    return self->state != QMP_STATE_GREETING;
-  return id > QMP_HANDSHAKE_ID && id <= self->last_id;
+  return id >= QMP_HANDSHAKE_ID && id <= self->last_id;
 }
 
 /* Ends the call that @message answers, and drops @message before another thread can see the value in it. A call with a
@@ -107,9 +120,11 @@ qmp_connection_take_message (QmpConnection *self, JsonObject *message)
 {
   QmpMessageType type = qmp_message_classify (message);
 
-  if (type == QMP_MESSAGE_RETURN || type == QMP_MESSAGE_ERROR)
+  if (is_late (self, message, type))
+    json_object_unref (message);
+  else if (type == QMP_MESSAGE_RETURN || type == QMP_MESSAGE_ERROR)
     take_answer (self, message, type);
-  else if (type == QMP_MESSAGE_EVENT && self->state != QMP_STATE_GREETING)
+  else if (type == QMP_MESSAGE_EVENT)
     take_event (self, message);
   else
     {

@@ -197,8 +197,6 @@ static const struct
 } strangers[] = {
   { "hung-up", NULL },
   { "ssh", "SSH-2.0-OpenSSH_9.2p1\r\n" },
-  { "event-first", "{\"event\": \"STOP\"}\n" },
-  { "answer-first", "{\"return\": {}, \"id\": 1}\n" },
   { "greeting-without-version", "{\"QMP\": {\"capabilities\": []}}\n" },
   { "greeting-with-strange-version", "{\"QMP\": {\"version\": {\"qemu\": [7, 2, 0]}}}\n" },
   { "two-greetings", PEER_GREETING PEER_GREETING },
@@ -214,6 +212,31 @@ test_stranger (gconstpointer data)
   g_assert_null (peer_connect (peer, &error));
   g_assert_error (error, VMSNAP_ERROR, VMSNAP_ERROR_HYPERVISOR_GONE);
   g_assert_nonnull (strstr (error->message, "the peer"));
+}
+
+#define LATE_ERROR "{\"error\": {\"class\": \"GenericError\", \"desc\": \"late\"}, \"id\": 31}\n"
+#define LATE "{\"return\": {}, \"id\": 30}\n" LATE_ERROR
+
+static void
+answer_the_last_client_first (Peer *peer, gpointer data)
+{
+  peer_send (peer, LATE "{\"return\": {}, \"id\": 1}\n{\"event\": \"STOP\"}\n" PEER_GREETING LATE);
+  peer_expect (peer, "qmp_capabilities");
+  peer_send (peer, LATE "{\"return\": {}, \"id\": 1}\n");
+  peer_expect_end (peer);
+}
+
+static void
+test_late_answers (void)
+{
+  g_autoptr (Peer) peer = peer_new (answer_the_last_client_first, NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (QmpClient) client = peer_connect (peer, &error);
+
+  g_assert_no_error (error);
+  g_assert_nonnull (client);
+  g_assert_false (qmp_client_is_closed (client));
+  qmp_client_close (client);
 }
 
 static void
@@ -314,6 +337,7 @@ main (int argc, char **argv)
       g_test_add_data_func (path, GUINT_TO_POINTER (i), test_stranger);
     }
   g_test_add_func ("/qmp/connect/refused-capabilities-are-an-error", test_refused_capabilities);
+  g_test_add_func ("/qmp/connect/what-was-meant-for-the-last-client-is-dropped", test_late_answers);
   ADD ("/qmp/connect/async-waits-for-the-socket", test_async);
   ADD ("/qmp/connect/async-fails-for-each-reason", test_async_failures);
   return g_test_run ();
