@@ -440,6 +440,22 @@ vs_domain_expect_resume (VsDomain *self, VmSnapStateReason reason)
 }
 
 /**
+ * vs_domain_explain_running:
+ * @self: a domain
+ * @reason: why its guest, if it runs, does; %VMSNAP_STATE_REASON_UNKNOWN: for the reason that is known
+ *
+ * For a guest that was found running.
+ */
+void
+vs_domain_explain_running (VsDomain *self, VmSnapStateReason reason)
+{
+  if (reason != VMSNAP_STATE_REASON_UNKNOWN)
+    self->running_reason = reason;
+  if (self->state == VMSNAP_DOMAIN_STATE_RUNNING)
+    vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_RUNNING, self->running_reason);
+}
+
+/**
  * vs_domain_expect_no_stop:
  * @self: a domain
  * @reason: what vs_domain_expect_stop() was told

@@ -78,6 +78,8 @@ void vs_domain_expect_resume (VsDomain *self,
                               VmSnapStateReason reason);
 void vs_domain_expect_no_stop (VsDomain *self,
                                VmSnapStateReason reason);
+void vs_domain_explain_running (VsDomain *self,
+                                VmSnapStateReason reason);
 void vs_domain_expect_no_resume (VsDomain *self,
                                  VmSnapStateReason reason);
 void vs_domain_expect_end (VsDomain *self,

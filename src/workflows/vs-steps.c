@@ -121,39 +121,44 @@ apply_wish (VsRun *run, gpointer data, GError **error)
   return TRUE;
 }
 
-/* At the end of an operation: runs the guest, or leaves it paused, as the operation wants it; but what a user asked for
- * meanwhile counts more. */
-gboolean
-vs_steps_settle_running (VsRun *run, gboolean run_it, VmSnapStateReason reason, GError **error)
-{
-  gboolean running;
-
-  vs_run_on_main (run, apply_wish, &run_it, NULL);
-  if (!vs_steps_is_running (run, &running, error))
-    return FALSE;
-  if (running == run_it)
-    return TRUE;
-  return run_it ? vs_steps_cont (run, reason, error) : vs_steps_stop (run, VMSNAP_STATE_REASON_USER, error);
-}
-
 static gboolean
 was_stopped_by_user (VsRun *run, gpointer data, GError **error)
 {
   return vs_domain_get_state_reason (vs_run_get_domain (run)) == VMSNAP_STATE_REASON_USER;
 }
 
-/* For undo: a guest that ran before the operation runs again; a guest that is gone needs nothing. Long after the
- * operation's end, what its user did since counts. */
+static gboolean
+explain_running (VsRun *run, gpointer reason, GError **error)
+{
+  vs_domain_explain_running (vs_run_get_domain (run), GPOINTER_TO_INT (reason));
+  return TRUE;
+}
+
+/* At the end of an operation: runs the guest, or leaves it paused, as the operation wants it; but what a user asked for
+ * meanwhile counts more, and so, long after the operation's end, does what its user did since. A guest that runs
+ * already may have been let run by an earlier life, which nobody here has heard of. */
+gboolean
+vs_steps_settle_running (VsRun *run, gboolean run_it, VmSnapStateReason reason, GError **error)
+{
+  gboolean running;
+
+  if (vs_run_is_late (run) && (!run_it || vs_run_on_main (run, was_stopped_by_user, NULL, NULL)))
+    return TRUE;
+  vs_run_on_main (run, apply_wish, &run_it, NULL);
+  if (!vs_steps_is_running (run, &running, error))
+    return FALSE;
+  if (running == run_it)
+    return !running || vs_run_on_main (run, explain_running, GINT_TO_POINTER (reason), NULL);
+  return run_it ? vs_steps_cont (run, reason, error) : vs_steps_stop (run, VMSNAP_STATE_REASON_USER, error);
+}
+
+/* For undo: a guest that ran before the operation runs again; a guest that is gone needs nothing. */
 gboolean
 vs_steps_restore_running (VsRun *run, GError **error)
 {
-  gboolean ran = vs_run_get_flag (run, FACT_RUNNING);
-
   if (vs_run_get_monitor (run, NULL) == NULL)
     return TRUE;
-  if (vs_run_is_late (run) && (!ran || vs_run_on_main (run, was_stopped_by_user, NULL, NULL)))
-    return TRUE;
-  return vs_steps_settle_running (run, ran, VMSNAP_STATE_REASON_UNKNOWN, error);
+  return vs_steps_settle_running (run, vs_run_get_flag (run, FACT_RUNNING), VMSNAP_STATE_REASON_UNKNOWN, error);
 }
 
 static gboolean
