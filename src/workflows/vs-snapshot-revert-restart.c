@@ -112,7 +112,7 @@ bring_back (VsRun *run, GError **error)
     {
       if (!is_half_back (run))
         return TRUE;
-      if (!vs_start_kill (run, error))
+      if (!vs_start_end (run, error))
         return FALSE;
     }
   vs_tags_aim (run, VS_TAGS_PRESENT);
@@ -157,7 +157,7 @@ come_forth (VsRun *run, GError **error)
   const char *path;
 
   vs_tags_aim (run, VS_TAGS_PRESENT);
-  if (!vs_start_kill (run, error) || !vs_start_unprepare (run, error)
+  if (!vs_start_end (run, error) || !vs_start_unprepare (run, error)
       || !use_definition (run, FACT_PRESENT_DEFINITION, error)
       || !vs_tags_apply_where_present (run, vs_run_get_string (run, FACT_UNDO_TAG), error))
     return FALSE;

@@ -196,11 +196,12 @@ vs_start_spawn (VsRun *run, GError **error)
   return vs_run_on_main (run, attach, NULL, error) && vs_guest_record (guest, error) && pull_cables (run, error);
 }
 
-/* Undo: a guest that never ran has nothing to lose. */
+/* Undo. A guest that never ran has nothing to lose, but its images have: when QEMU can't close them, space in them that
+ * nobody knows of any more. */
 gboolean
-vs_start_kill (VsRun *run, GError **error)
+vs_start_end (VsRun *run, GError **error)
 {
-  if (!vs_steps_end_guest (run, VS_PROCESS_END_KILL, VMSNAP_STATE_REASON_FAILED, error))
+  if (!vs_steps_end_guest (run, VS_PROCESS_END_TERM, VMSNAP_STATE_REASON_FAILED, error))
     return FALSE;
   vs_helpers_end (run);
   vs_guest_remove_directory (vs_store_get_runtime_dir (vs_run_get_store (run)), vs_run_get_uuid (run));
@@ -258,7 +259,7 @@ check (VsEngine *engine, VsDomain *domain, JsonObject *facts, GError **error)
 
 static const VsStep steps[] = {
   { "Checking disks", 1, vs_start_prepare, vs_start_unprepare },
-  { "Starting QEMU", 4, vs_start_spawn, vs_start_kill },
+  { "Starting QEMU", 4, vs_start_spawn, vs_start_end },
   { "Letting the guest run", 1, let_run, NULL, NULL, VS_COMMIT_WHEN_BEGUN },
 };
 

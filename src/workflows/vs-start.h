@@ -12,8 +12,8 @@ gboolean vs_start_unprepare (VsRun *run,
                              GError **error);
 gboolean vs_start_spawn (VsRun *run,
                          GError **error);
-gboolean vs_start_kill (VsRun *run,
-                        GError **error);
+gboolean vs_start_end (VsRun *run,
+                       GError **error);
 gboolean vs_start_announce (VsRun *run,
                             GError **error);
 
