@@ -4,8 +4,13 @@
  */
 #include "commands.h"
 
+#include "format.h"
+
 #include <glib-unix.h>
 #include <signal.h>
+
+/* When to tell that a guest takes its time, in seconds: most have ended by then. */
+#define SHUTDOWN_PATIENCE 15
 
 CtlExit
 ctl_command_start (Ctl *ctl, int argc, char **argv)
@@ -112,6 +117,7 @@ typedef struct
   GMainLoop *loop;
   VmSnapDomain *domain;
   GError *error;
+  guint patience;
 } Shutdown;
 
 static void
@@ -142,10 +148,26 @@ on_interrupt (gpointer user_data)
 {
   Shutdown *waiting = user_data;
 
+  g_clear_error (&waiting->error);
   g_set_error_literal (&waiting->error, G_IO_ERROR, G_IO_ERROR_CANCELLED,
                        "Stopped waiting; the guest has been asked to shut down, and may still do so");
   g_main_loop_quit (waiting->loop);
   return G_SOURCE_CONTINUE;
+}
+
+/* Nothing tells whether a guest obeys. */
+static gboolean
+on_patience_over (gpointer user_data)
+{
+  Shutdown *waiting = user_data;
+  g_autofree char *name = ctl_format_plain (vmsnap_domain_get_name (waiting->domain), FALSE);
+  g_autofree char *quoted = g_shell_quote (name);
+
+  g_printerr ("%s hasn't shut down yet; a guest may ignore the request. Ctrl-C stops the waiting; this pulls the plug: "
+              "vmsnapctl poweroff %s\n",
+              name, quoted);
+  waiting->patience = 0;
+  return G_SOURCE_REMOVE;
 }
 
 static gboolean
@@ -157,8 +179,10 @@ wait_for_shutdown (Ctl *ctl, VmSnapDomain *domain, GError **error)
   gulong changed = g_signal_connect (domain, "notify::state", G_CALLBACK (on_state), &waiting);
   gulong removed = g_signal_connect (ctl->client, "domain-removed", G_CALLBACK (on_removed), &waiting);
 
+  waiting.patience = g_timeout_add_seconds (SHUTDOWN_PATIENCE, on_patience_over, &waiting);
   if (vmsnap_domain_get_state (domain) != VMSNAP_DOMAIN_STATE_SHUTOFF)
     g_main_loop_run (loop);
+  g_clear_handle_id (&waiting.patience, g_source_remove);
   g_signal_handler_disconnect (domain, changed);
   g_signal_handler_disconnect (ctl->client, removed);
   g_source_remove (interrupted);

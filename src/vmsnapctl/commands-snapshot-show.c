@@ -217,6 +217,7 @@ print_snapshot (VmSnapSnapshot *snapshot)
   g_autoptr (CtlTable) table = ctl_table_new ("Name:", vmsnap_snapshot_get_name (snapshot), NULL);
   g_autoptr (VmSnapDomain) domain = vmsnap_snapshot_get_domain (snapshot);
   g_autoptr (VmSnapSnapshot) parent = vmsnap_snapshot_get_parent (snapshot);
+  guint64 downtime = vmsnap_snapshot_get_downtime (snapshot);
 
   add_fact (table, "Description:", g_strdup (vmsnap_snapshot_get_description (snapshot)));
   add_fact (table, "Domain:", g_strdup (domain != NULL ? vmsnap_domain_get_name (domain) : "-"));
@@ -229,7 +230,7 @@ print_snapshot (VmSnapSnapshot *snapshot)
   add_fact (table,
             "Memory:", g_strdup (vmsnap_enum_to_nick (VMSNAP_TYPE_LOCATION, vmsnap_snapshot_get_memory (snapshot))));
   add_fact (table, "Size:", ctl_format_size (vmsnap_snapshot_get_size (snapshot)));
-  add_fact (table, "Downtime:", ctl_format_duration (vmsnap_snapshot_get_downtime (snapshot)));
+  add_fact (table, "Downtime:", downtime > 0 ? ctl_format_duration (downtime) : g_strdup ("-"));
   add_fact (table, "Current:", g_strdup (vmsnap_snapshot_is_current (snapshot) ? "yes" : "no"));
   add_disks (table, snapshot);
   ctl_table_print (table);

@@ -6,6 +6,7 @@
 #include "ctl.h"
 
 #include "format.h"
+#include "hint.h"
 
 #include <gio/gunixinputstream.h>
 #include <stdio.h>
@@ -140,27 +141,6 @@ ctl_usage (Ctl *ctl, const char *format, ...)
   return CTL_USAGE;
 }
 
-/* What the service's words can't say: which option of this program helps. */
-static const char *
-hint_for (const GError *error)
-{
-  if (error->domain != VMSNAP_ERROR)
-    return NULL;
-  switch (error->code)
-    {
-    case VMSNAP_ERROR_HAS_SNAPSHOTS:
-      return "--snapshots-metadata forgets the snapshots too";
-    case VMSNAP_ERROR_HAS_MANAGED_SAVE:
-      return "--managed-save removes the saved state too";
-    case VMSNAP_ERROR_HAS_CHILDREN:
-      return "--children takes the descendants along";
-    case VMSNAP_ERROR_NOT_AUTHORIZED_CAN_OBTAIN:
-      return "run it where an authentication agent can ask you, or as an administrator";
-    default:
-      return NULL;
-    }
-}
-
 /**
  * ctl_fail:
  * @error: (transfer full): why it failed
@@ -172,7 +152,7 @@ ctl_fail (GError *error)
 {
   g_autoptr (GError) owned = error;
   g_autofree char *message = ctl_format_plain (owned->message, TRUE);
-  const char *hint = hint_for (owned);
+  g_autofree char *hint = ctl_hint_for (owned);
 
   g_printerr ("vmsnapctl: %s\n", message);
   if (hint != NULL)

@@ -123,7 +123,8 @@ format_times (VmSnapJob *job)
   g_autofree char *stop = NULL;
   guint64 downtime;
 
-  if (g_variant_lookup (result, "downtime", "t", &downtime))
+  /* None for a guest that wasn't there. */
+  if (g_variant_lookup (result, "downtime", "t", &downtime) && downtime > 0)
     stop = ctl_format_duration (downtime);
   if (took != NULL && stop != NULL)
     return g_strdup_printf (" in %s (the guest stood still for %s)", took, stop);

@@ -91,6 +91,35 @@ terminal_columns (void)
   return 79;
 }
 
+/**
+ * ctl_progress_describe:
+ * @operation: (nullable): what a job does, as on the bus: `snapshot-create`
+ *
+ * Returns: (transfer none): the same in words, for a job that hasn't told a phase yet
+ */
+const char *
+ctl_progress_describe (const char *operation)
+{
+  static const struct
+  {
+    const char *operation;
+    const char *words;
+  } table[] = {
+    { "start", "Starting the guest" },
+    { "save", "Saving the guest" },
+    { "managed-save", "Saving the guest" },
+    { "restore", "Restoring the guest" },
+    { "snapshot-create", "Taking the snapshot" },
+    { "snapshot-revert", "Reverting to the snapshot" },
+    { "snapshot-delete", "Deleting the snapshot" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (table); i++)
+    if (g_strcmp0 (table[i].operation, operation) == 0)
+      return table[i].words;
+  return "Working";
+}
+
 static CtlMoment
 moment_of (VmSnapJob *job)
 {
@@ -110,7 +139,7 @@ moment_of (VmSnapJob *job)
   else if (vmsnap_job_get_state (job) == VMSNAP_JOB_STATE_CANCELLING)
     moment.phase = "Cancelling";
   else if (phase == NULL || *phase == '\0')
-    moment.phase = vmsnap_job_get_operation (job);
+    moment.phase = ctl_progress_describe (vmsnap_job_get_operation (job));
   return moment;
 }
 

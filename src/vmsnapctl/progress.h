@@ -19,6 +19,7 @@ typedef struct _CtlProgress CtlProgress;
 
 char *ctl_progress_format_bar (const CtlMoment *moment, guint columns);
 char *ctl_progress_format_line (const CtlMoment *moment);
+const char *ctl_progress_describe (const char *operation);
 
 CtlProgress *ctl_progress_new (VmSnapJob *job);
 void ctl_progress_note (CtlProgress *progress, const char *text);

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 
@@ -105,7 +106,9 @@ class DomainTest(CtlTestCase):
     def test_life_of_a_guest(self):
         directory = self.make_directory()
         _, uuid = self.define_by_ctl(3, "life", devices=SCREEN.format(socket=directory / "vnc"))
-        self.assertRegex(self.ctl("start", "life", "--paused").stdout, r"^Started life in \d")
+        started = self.ctl("start", "life", "--paused")
+        self.assertRegex(started.stdout, r"^Started life in \d")
+        self.assertRegex(started.stderr, r"^[A-Z].*: \d+ %")
         self.assertEqual(self.ask("show", "life")["state"], "paused")
         self.refused("", "start", uuid)
         self.ctl("resume", uuid)
@@ -118,6 +121,22 @@ class DomainTest(CtlTestCase):
         self.assertEqual(self.ask("show", "life")["state"], "shutoff")
         self.ctl("undefine", "life")
         self.refused("life", "show", "life")
+
+    def test_guest_that_ignores_the_request_is_told_of(self):
+        self.start_domain("quite deaf")
+        program = subprocess.Popen(
+            [str(paths.built("src/vmsnapctl/vmsnapctl")), "--session", "shutdown", "--wait", "quite deaf"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=self.program_environment())
+        self.addCleanup(lambda: program.poll() is None and program.kill())
+        told = program.stderr.readline()
+        self.assertIn("hasn't shut down yet", told)
+        self.assertEqual(shlex.split(told.rpartition(": ")[2]), ["vmsnapctl", "poweroff", "quite deaf"])
+        program.send_signal(signal.SIGINT)
+        output, errors = program.communicate(timeout=DEFAULT)
+        self.assertEqual((program.returncode, output), (1, ""))
+        self.assertIn("Stopped waiting", errors)
+        self.assertEqual(self.ask("show", "quite deaf")["state"], "running")
 
     def test_transient_domain_is_created(self):
         uuid = UUID.format(4)
@@ -160,6 +179,19 @@ class SnapshotTest(CtlTestCase):
         self.assertIn("--snapshots-metadata", self.refused("", "undefine", "tree"))
         self.ctl("snapshot", "delete", "tree", "two")
         self.assertEqual(len(self.ask("snapshot", "list", "tree")), 2)
+
+    def test_guest_that_was_off_did_not_stand_still(self):
+        self.make_domain("off")
+        created = self.ctl("snapshot", "create", "off", "one", "--internal")
+        self.assertRegex(created.stdout, r"^Created snapshot 'one' of off in \S+ m?s\n$")
+        self.assertRegex(self.ctl("snapshot", "show", "off", "one").stdout, r"(?m)^Downtime: +-$")
+
+    def test_words_of_the_bus_are_told_as_options(self):
+        self.start_domain("hints")
+        errors = self.refused("location=internal", "snapshot", "create", "hints", "one")
+        self.assertIn("\nvmsnapctl: hint: here location=internal is --internal\n", errors)
+        errors = self.refused("'pause'", "snapshot", "create", "hints", "one", "--internal", "--live")
+        self.assertIn("'pause' is --pause\n", errors)
 
     def test_refusals_change_nothing(self):
         self.start_domain("refusals")
@@ -228,7 +260,7 @@ class JobTest(CtlTestCase):
         number = path.rpartition("/")[2]
         self.assertRegex(self.ctl("job", "list").stdout, rf"(?m)^{number} +snapshot-create +listed ")
         self.assertEqual(self.ask("job", "show", number)["domain-name"], "listed")
-        self.refused("", "snapshot", "create", "listed", "y", "--internal", "--no-queue")
+        self.assertIn("--no-queue\n", self.refused("", "snapshot", "create", "listed", "y", "--internal", "--no-queue"))
         self.ctl("job", "cancel", number, "--no-wait")
         os.kill(pid, signal.SIGCONT)
         self.assertEqual(self.client.end_of_job(path).state, "cancelled")

@@ -3,6 +3,7 @@
  * Tables, trees and progress of the command line.
  */
 #include "format.h"
+#include "hint.h"
 #include "output.h"
 #include "progress.h"
 #include "tree.h"
@@ -106,6 +107,47 @@ test_progress_is_not_done_before_its_end (void)
   g_assert_cmpstr (line, ==, "Recording: 99 %");
 }
 
+static void
+test_progress_is_in_words (void)
+{
+  static const char *const operations[]
+    = { "start", "save", "managed-save", "restore", "snapshot-create", "snapshot-revert", "snapshot-delete", "new" };
+
+  g_assert_cmpstr (ctl_progress_describe (NULL), ==, "Working");
+  for (gsize i = 0; i < G_N_ELEMENTS (operations); i++)
+    g_assert_true (g_ascii_isupper (*ctl_progress_describe (operations[i])));
+}
+
+static void
+test_hints (void)
+{
+  static const struct
+  {
+    int code;
+    const char *message;
+    const char *hint; /* or NULL */
+  } table[] = {
+    { VMSNAP_ERROR_NOT_SUPPORTED, "Not supported: give location=internal", "here location=internal is --internal" },
+    { VMSNAP_ERROR_NOT_SUPPORTED, "'live' is not supported with location=internal: give 'pause'",
+      "here location=internal is --internal, 'live' is --live, 'pause' is --pause" },
+    { VMSNAP_ERROR_INVALID_ARGUMENT, "Options 'children' and 'children-only' exclude each other",
+      "here 'children' is --children, 'children-only' is --children-only" },
+    { VMSNAP_ERROR_BUSY, "Busy; leave out queue=false", "here queue=false is --no-queue" },
+    { VMSNAP_ERROR_BUSY, "Busy; call without 'queue'", "here calling without 'queue' is leaving out --no-queue" },
+    { VMSNAP_ERROR_HAS_CHILDREN, "It has children", "--children takes the descendants along" },
+    { VMSNAP_ERROR_NOT_FOUND, "There is no domain 'live'", NULL },
+    { VMSNAP_ERROR_IO, "Can't read 'x'", NULL },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (table); i++)
+    {
+      g_autoptr (GError) error = g_error_new_literal (VMSNAP_ERROR, table[i].code, table[i].message);
+      g_autofree char *hint = ctl_hint_for (error);
+
+      g_assert_cmpstr (hint, ==, table[i].hint);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -118,5 +160,7 @@ main (int argc, char **argv)
   g_test_add_func ("/ctl/progress/without-sizes", test_progress_without_sizes);
   g_test_add_func ("/ctl/progress/stays-in-its-line", test_progress_stays_in_its_line);
   g_test_add_func ("/ctl/progress/is-not-done-before-its-end", test_progress_is_not_done_before_its_end);
+  g_test_add_func ("/ctl/progress/begins-in-words", test_progress_is_in_words);
+  g_test_add_func ("/ctl/hint/bus-words-are-told-as-options", test_hints);
   return g_test_run ();
 }
