@@ -31,7 +31,9 @@ print_jobs (GList *jobs)
       ctl_table_take (table, format_percent (l->data));
       ctl_table_add (table, vmsnap_job_get_phase (l->data));
     }
-  ctl_table_print (table);
+  ctl_table_set_flexible (table, 2);
+  ctl_table_set_flexible (table, 5);
+  ctl_table_print_fitting (table);
 }
 
 CtlExit

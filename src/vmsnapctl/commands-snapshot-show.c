@@ -8,6 +8,19 @@
 #include "output.h"
 #include "tree.h"
 
+#include <unistd.h>
+
+/* Of one level of the tree. */
+#define STROKE_COLUMNS 3
+
+static char *
+format_known_size (VmSnapSnapshot *snapshot)
+{
+  guint64 size = vmsnap_snapshot_get_size (snapshot);
+
+  return size > 0 ? ctl_format_size (size) : g_strdup ("-");
+}
+
 static void
 add_snapshot (CtlTable *table, VmSnapSnapshot *snapshot)
 {
@@ -18,7 +31,7 @@ add_snapshot (CtlTable *table, VmSnapSnapshot *snapshot)
   ctl_table_take (table, ctl_format_time (vmsnap_snapshot_get_creation_time (snapshot)));
   ctl_table_add (table, vmsnap_enum_to_nick (VMSNAP_TYPE_SNAPSHOT_STATE, vmsnap_snapshot_get_state (snapshot)));
   ctl_table_add (table, vmsnap_enum_to_nick (VMSNAP_TYPE_LOCATION, vmsnap_snapshot_get_location (snapshot)));
-  ctl_table_take (table, ctl_format_size (vmsnap_snapshot_get_size (snapshot)));
+  ctl_table_take (table, format_known_size (snapshot));
   ctl_table_add (table, parent != NULL ? vmsnap_snapshot_get_name (parent) : "-");
 }
 
@@ -29,7 +42,10 @@ print_snapshots (GList *snapshots)
 
   for (GList *l = snapshots; l != NULL; l = l->next)
     add_snapshot (table, l->data);
-  ctl_table_print (table);
+  /* The two names. */
+  ctl_table_set_flexible (table, 1);
+  ctl_table_set_flexible (table, 6);
+  ctl_table_print_fitting (table);
 }
 
 /* The filters of `snapshot list`, named as on the bus. */
@@ -107,38 +123,49 @@ ctl_command_snapshot_list (Ctl *ctl, int argc, char **argv)
   return CTL_OK;
 }
 
-static char *
-tree_label (VmSnapSnapshot *snapshot)
+static void
+print_rows (GPtrArray *rows)
 {
-  g_autofree char *time = ctl_format_time (vmsnap_snapshot_get_creation_time (snapshot));
-  const char *state = vmsnap_enum_to_nick (VMSNAP_TYPE_SNAPSHOT_STATE, vmsnap_snapshot_get_state (snapshot));
-  g_autofree char *name = ctl_format_plain (vmsnap_snapshot_get_name (snapshot), FALSE);
+  g_autoptr (CtlTable) table = ctl_table_new ("NAME", "LOCATION", "STATE", "SIZE", "AGE", "", NULL);
+  guint64 now = (guint64)g_get_real_time ();
 
-  return g_strdup_printf ("%s  (%s, %s)%s", name, state, time,
-                          vmsnap_snapshot_is_current (snapshot) ? "  <- current" : "");
+  for (guint i = 0; i < rows->len; i++)
+    {
+      const CtlTreeRow *row = g_ptr_array_index (rows, i);
+      VmSnapSnapshot *snapshot = row->node->data;
+
+      ctl_table_add (table, row->text);
+      ctl_table_add (table, vmsnap_enum_to_nick (VMSNAP_TYPE_LOCATION, vmsnap_snapshot_get_location (snapshot)));
+      ctl_table_add (table, vmsnap_enum_to_nick (VMSNAP_TYPE_SNAPSHOT_STATE, vmsnap_snapshot_get_state (snapshot)));
+      ctl_table_take (table, format_known_size (snapshot));
+      ctl_table_take (table, ctl_format_age (vmsnap_snapshot_get_creation_time (snapshot), now));
+      ctl_table_add (table, vmsnap_snapshot_is_current (snapshot) ? "<- current" : "");
+    }
+  ctl_table_set_flexible (table, 0);
+  ctl_table_print_fitting (table);
 }
 
 static void
 print_tree (GList *snapshots)
 {
   g_autoptr (GArray) nodes = g_array_new (FALSE, FALSE, sizeof (CtlTreeNode));
-  g_autoptr (GPtrArray) labels = g_ptr_array_new_with_free_func (g_free);
-  g_autofree char *text = NULL;
+  g_autoptr (GPtrArray) rows = NULL;
 
   for (GList *l = snapshots; l != NULL; l = l->next)
     {
-      char *label = tree_label (l->data);
       CtlTreeNode node = {
         .id = g_dbus_proxy_get_object_path (l->data),
         .parent = vm_snap_dbus_snapshot_get_parent (l->data),
-        .label = label,
+        .label = vmsnap_snapshot_get_name (l->data),
+        .data = l->data,
       };
 
-      g_ptr_array_add (labels, label);
       g_array_append_val (nodes, node);
     }
-  text = ctl_tree_draw ((CtlTreeNode *)nodes->data, nodes->len, g_get_charset (NULL));
-  g_print ("%s", text);
+  rows = ctl_tree_draw ((CtlTreeNode *)nodes->data, nodes->len, g_get_charset (NULL),
+                        ctl_terminal_columns (STDOUT_FILENO) / 27 * STROKE_COLUMNS);
+  if (rows->len > 0)
+    print_rows (rows);
 }
 
 /* As print_tree(), for programs: each snapshot holds its children. */
@@ -229,7 +256,7 @@ print_snapshot (VmSnapSnapshot *snapshot)
             g_strdup (vmsnap_enum_to_nick (VMSNAP_TYPE_LOCATION, vmsnap_snapshot_get_location (snapshot))));
   add_fact (table,
             "Memory:", g_strdup (vmsnap_enum_to_nick (VMSNAP_TYPE_LOCATION, vmsnap_snapshot_get_memory (snapshot))));
-  add_fact (table, "Size:", ctl_format_size (vmsnap_snapshot_get_size (snapshot)));
+  add_fact (table, "Size:", format_known_size (snapshot));
   add_fact (table, "Downtime:", downtime > 0 ? ctl_format_duration (downtime) : g_strdup ("-"));
   add_fact (table, "Current:", g_strdup (vmsnap_snapshot_is_current (snapshot) ? "yes" : "no"));
   add_disks (table, snapshot);

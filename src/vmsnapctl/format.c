@@ -80,6 +80,40 @@ ctl_format_time (guint64 microseconds)
 }
 
 /**
+ * ctl_format_age:
+ * @time: a time since the epoch, in microseconds; 0: none
+ * @now: the present, likewise
+ *
+ * Returns: (transfer full): how long ago @time is, in the unit that fits, such as "5 min"; "-" when there is none
+ */
+char *
+ctl_format_age (guint64 time, guint64 now)
+{
+  static const struct
+  {
+    guint64 below; /* seconds */
+    guint64 seconds;
+    const char *unit;
+  } units[] = {
+    { 60, 1, "s" },
+    { 60 * 60, 60, "min" },
+    { 48 * 60 * 60, 60 * 60, "h" },
+    { 60 * G_GUINT64_CONSTANT (86400), 86400, "days" },
+    { 730 * G_GUINT64_CONSTANT (86400), 30 * 86400, "months" },
+    { G_MAXUINT64, 365 * 86400, "years" },
+  };
+  /* The clock may have been set back since. */
+  guint64 age = now > time ? (now - time) / G_USEC_PER_SEC : 0;
+  gsize i = 0;
+
+  if (time == 0)
+    return g_strdup ("-");
+  while (age >= units[i].below)
+    i++;
+  return g_strdup_printf ("%" G_GUINT64_FORMAT " %s", age / units[i].seconds, units[i].unit);
+}
+
+/**
  * ctl_format_bar:
  * @fraction: from 0 to 1; what lies outside is taken as the nearer end
  * @width: columns, the brackets included
@@ -184,6 +218,25 @@ ctl_text_width (const char *text)
         width += g_unichar_iswide (c) ? 2 : 1;
     }
   return width;
+}
+
+/**
+ * ctl_text_shorten:
+ * @text: valid UTF-8 without control characters
+ * @width: columns, at least 1
+ * @mark: what stands for the rest, one column wide
+ *
+ * Returns: (transfer full): @text, or as much of it as fits into @width columns together with @mark
+ */
+char *
+ctl_text_shorten (const char *text, guint width, const char *mark)
+{
+  g_autofree char *part = NULL;
+
+  if (ctl_text_width (text) <= width)
+    return g_strdup (text);
+  part = ctl_text_cut (text, width - 1);
+  return g_strconcat (part, mark, NULL);
 }
 
 /**

@@ -6,11 +6,33 @@
 
 #include "format.h"
 
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define COLUMN_GAP 2
+/* What is narrower tells nothing. */
+#define MIN_COLUMN 6
+
 struct _CtlTable
 {
   guint n_columns;
+  guint flexible; /* a bit for each column that may be shortened */
   GPtrArray *cells; /* row by row; the titles are the first row */
 };
+
+/**
+ * ctl_terminal_columns:
+ * @fd: where something is written to
+ *
+ * Returns: the columns there are; 0: it isn't a terminal, or one that doesn't know its width
+ */
+guint
+ctl_terminal_columns (int fd)
+{
+  struct winsize size;
+
+  return isatty (fd) && ioctl (fd, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
 
 /**
  * ctl_table_new:
@@ -34,6 +56,19 @@ ctl_table_new (const char *first_title, ...)
     }
   va_end (titles);
   return table;
+}
+
+/**
+ * ctl_table_set_flexible:
+ * @table: a table
+ * @column: which column, from 0 on
+ *
+ * Lets the cells of a column be shortened where the table would be too wide.
+ */
+void
+ctl_table_set_flexible (CtlTable *table, guint column)
+{
+  table->flexible |= 1U << column;
 }
 
 void
@@ -80,42 +115,102 @@ column_width (CtlTable *table, guint column)
   return width;
 }
 
+static guint
+line_width (CtlTable *table, const guint *widths)
+{
+  guint width = COLUMN_GAP * (table->n_columns - 1);
+
+  for (guint i = 0; i < table->n_columns; i++)
+    width += widths[i];
+  return width;
+}
+
+/* Takes from the widest of the flexible columns, until the lines fit or nothing is left to take. */
+static void
+fit (CtlTable *table, guint *widths, guint columns)
+{
+  while (line_width (table, widths) > columns)
+    {
+      guint widest = table->n_columns;
+
+      for (guint i = 0; i < table->n_columns; i++)
+        if ((table->flexible & (1U << i)) != 0 && widths[i] > MIN_COLUMN
+            && (widest == table->n_columns || widths[i] > widths[widest]))
+          widest = i;
+      if (widest == table->n_columns)
+        return;
+      widths[widest]--;
+    }
+}
+
+static void
+append_line (CtlTable *table, GString *text, guint first, const guint *widths, guint columns)
+{
+  const char *mark = g_get_charset (NULL) ? "…" : "~";
+  g_autoptr (GString) line = g_string_new (NULL);
+  g_autofree char *cut = NULL;
+
+  for (guint column = 0; column < table->n_columns && first + column < table->cells->len; column++)
+    {
+      g_autofree char *cell = ctl_text_shorten (table->cells->pdata[first + column], MAX (widths[column], 1), mark);
+
+      g_string_append (line, cell);
+      g_string_append_printf (line, "%*s", (int)(MAX (widths[column], ctl_text_width (cell)) - ctl_text_width (cell)
+                                                 + COLUMN_GAP), "");
+    }
+  while (line->len > 0 && line->str[line->len - 1] == ' ')
+    g_string_truncate (line, line->len - 1);
+  cut = columns > 0 ? ctl_text_shorten (line->str, columns, mark) : g_strdup (line->str);
+  g_string_append_printf (text, "%s\n", cut);
+}
+
 /**
  * ctl_table_to_text:
  * @table: a table
+ * @columns: how wide the lines may be; 0: as wide as they are
  *
- * Returns: (transfer full): the lines, titles first, columns two blanks apart, no blanks at their ends
+ * Returns: (transfer full): the lines, titles first, columns two blanks apart, no blanks at their ends; those that are
+ *   too wide lose some of the flexible cells first, then their ends
  */
 char *
-ctl_table_to_text (CtlTable *table)
+ctl_table_to_text (CtlTable *table, guint columns)
 {
   g_autofree guint *widths = g_new (guint, table->n_columns);
   GString *text = g_string_new (NULL);
 
   for (guint i = 0; i < table->n_columns; i++)
     widths[i] = column_width (table, i);
-  for (guint i = 0; i < table->cells->len; i++)
-    {
-      const char *cell = table->cells->pdata[i];
-      guint column = i % table->n_columns;
-
-      g_string_append (text, cell);
-      if (column + 1 < table->n_columns)
-        g_string_append_printf (text, "%*s", (int)(widths[column] - ctl_text_width (cell) + 2), "");
-      else
-        {
-          while (text->len > 0 && text->str[text->len - 1] == ' ')
-            g_string_truncate (text, text->len - 1);
-          g_string_append_c (text, '\n');
-        }
-    }
+  if (columns > 0)
+    fit (table, widths, columns);
+  for (guint i = 0; i < table->cells->len; i += table->n_columns)
+    append_line (table, text, i, widths, columns);
   return g_string_free (text, FALSE);
 }
 
+/**
+ * ctl_table_print:
+ * @table: a table
+ *
+ * Writes all of it to standard output.
+ */
 void
 ctl_table_print (CtlTable *table)
 {
-  g_autofree char *text = ctl_table_to_text (table);
+  g_autofree char *text = ctl_table_to_text (table, 0);
+
+  g_print ("%s", text);
+}
+
+/**
+ * ctl_table_print_fitting:
+ * @table: a table
+ *
+ * Writes it to standard output: shortened to the width of the terminal, if that is one.
+ */
+void
+ctl_table_print_fitting (CtlTable *table)
+{
+  g_autofree char *text = ctl_table_to_text (table, ctl_terminal_columns (STDOUT_FILENO));
 
   g_print ("%s", text);
 }

@@ -6,9 +6,9 @@
 #include "progress.h"
 
 #include "format.h"
+#include "output.h"
 
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define BAR_COLUMNS 24
@@ -83,12 +83,10 @@ ctl_progress_format_line (const CtlMoment *moment)
 static guint
 terminal_columns (void)
 {
-  struct winsize size;
+  guint columns = ctl_terminal_columns (STDERR_FILENO);
 
   /* The last column stays free: some terminals go to the next line when it is written. */
-  if (ioctl (STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1)
-    return size.ws_col - 1;
-  return 79;
+  return columns > 1 ? columns - 1 : 79;
 }
 
 /**

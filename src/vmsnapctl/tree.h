@@ -10,8 +10,15 @@ typedef struct
   const char *id;
   const char *parent; /* nullable; one that isn't there counts as none */
   const char *label;
+  gpointer data; /* the caller's */
 } CtlTreeNode;
 
-char *ctl_tree_draw (const CtlTreeNode *nodes, guint n_nodes, gboolean unicode);
+typedef struct
+{
+  const CtlTreeNode *node;
+  char *text; /* strokes and label */
+} CtlTreeRow;
+
+GPtrArray *ctl_tree_draw (const CtlTreeNode *nodes, guint n_nodes, gboolean unicode, guint max_indent);
 
 G_END_DECLS

@@ -1,19 +1,28 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """vmsnapctl as a person and as a script use it, against the real service."""
 
+import fcntl
 import json
 import os
 import pty
 import re
 import shlex
 import signal
+import struct
 import subprocess
+import termios
+import unicodedata
 
 from clientsupport import SCREEN, ClientTestCase
 from support import plain_xml
 from vmsnaptest import DEFAULT, domain_path, main, make_disk, paths, wait_until
 
 UUID = "0c9d6f54-7c43-4a0c-9a53-3f7f7f2f02{:02x}"
+
+
+def width(text):
+    """The columns that it takes."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 class CtlTestCase(ClientTestCase):
@@ -170,8 +179,9 @@ class SnapshotTest(CtlTestCase):
         self.assertEqual(set(self.ctl("snapshot", "list", "tree", "--descendants-of", "one", "--names").stdout.split()),
                          {"two", made})
         lines = self.ctl("snapshot", "tree", "tree").stdout.splitlines()
-        self.assertEqual([line[:6] for line in lines], ["one  (", "├─ two", f"└─ {made[:3]}"])
-        self.assertTrue(lines[2].endswith("<- current"))
+        self.assertEqual([line[:6] for line in lines], ["NAME  ", "one   ", "├─ two", f"└─ {made[:3]}"])
+        self.assertRegex(lines[1], r"^one +internal +running +[\d.]+ [KM]iB +\d+ s$")
+        self.assertTrue(lines[3].endswith("<- current"))
         self.assertEqual(len(self.ask("snapshot", "tree", "tree")[0]["children"]), 2)
         self.assertIn("the first", self.ctl("snapshot", "show", "tree", "one").stdout)
         self.assertIn("<domainsnapshot", self.ctl("snapshot", "show", "tree", "one", "--xml").stdout)
@@ -179,6 +189,43 @@ class SnapshotTest(CtlTestCase):
         self.assertIn("--snapshots-metadata", self.refused("", "undefine", "tree"))
         self.ctl("snapshot", "delete", "tree", "two")
         self.assertEqual(len(self.ask("snapshot", "list", "tree")), 2)
+
+    def test_long_and_wide_names_stay_in_the_terminal(self):
+        self.make_domain("names")
+        names = ["とても長い名前のスナップショット" * 2, "a-name-that-somebody-thought-much-about" * 3, "deep", "deeper",
+                 "deepest"]
+        for name in names:
+            self.ctl("snapshot", "create", "names", name, "--internal")
+        for command in ("list", "tree"):
+            for columns in (40, 80, 200):
+                with self.subTest(command=command, columns=columns):
+                    lines = self.on_terminal(columns, "snapshot", command, "names")
+                    self.assertEqual(len(lines), 1 + len(names))
+                    self.assertLessEqual(max(map(width, lines)), columns)
+            lines = self.on_terminal(80, "snapshot", command, "names")
+            places = {width(re.split("internal|LOCATION", line)[0]) for line in lines}
+            self.assertEqual(len(places), 1, lines)
+            self.assertTrue(any("deepest" in line for line in lines), lines)
+            # Elsewhere nothing is lost.
+            text = self.ctl("snapshot", command, "names").stdout
+            self.assertTrue(all(name in text for name in names), text)
+
+    def on_terminal(self, columns, *arguments):
+        """The lines it writes to a terminal of that width."""
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        program = subprocess.Popen([str(paths.built("src/vmsnapctl/vmsnapctl")), "--session", *arguments],
+                                   stdin=subprocess.DEVNULL, stdout=theirs, env=self.program_environment())
+        os.close(theirs)
+        written = b""
+        try:
+            while part := os.read(ours, 65536):
+                written += part
+        except OSError:
+            pass  # what a terminal's end reads as when nobody holds the other one
+        self.assertEqual(program.wait(DEFAULT), 0)
+        return written.decode().splitlines()
 
     def test_guest_that_was_off_did_not_stand_still(self):
         self.make_domain("off")

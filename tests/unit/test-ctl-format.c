@@ -152,6 +152,38 @@ test_width_counts_columns (void)
   g_assert_cmpstr (accent, ==, "e\xcc\x81");
 }
 
+static void
+test_age (void)
+{
+  static const struct
+  {
+    guint64 seconds;
+    const char *text;
+  } table[] = {
+    { 0, "0 s" },          { 59, "59 s" },          { 60, "1 min" },           { 3599, "59 min" },
+    { 3600, "1 h" },       { 172799, "47 h" },      { 172800, "2 days" },      { 59 * 86400, "59 days" },
+    { 61 * 86400, "2 months" }, { 729 * 86400, "24 months" }, { 731 * 86400, "2 years" },
+  };
+  const guint64 then = G_GUINT64_CONSTANT (1767323045000000);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (table); i++)
+    {
+      g_autofree char *text = ctl_format_age (then, then + table[i].seconds * G_USEC_PER_SEC);
+
+      g_assert_cmpstr (text, ==, table[i].text);
+    }
+}
+
+static void
+test_age_of_nothing_and_of_the_future (void)
+{
+  g_autofree char *none = ctl_format_age (0, 5);
+  g_autofree char *future = ctl_format_age (7 * G_USEC_PER_SEC, 5);
+
+  g_assert_cmpstr (none, ==, "-");
+  g_assert_cmpstr (future, ==, "0 s");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -160,6 +192,8 @@ main (int argc, char **argv)
   g_test_add_func ("/ctl/format/size-has-the-unit-that-fits", test_size);
   g_test_add_func ("/ctl/format/duration-has-the-unit-that-fits", test_duration);
   g_test_add_func ("/ctl/format/clock", test_clock);
+  g_test_add_func ("/ctl/format/age-has-the-unit-that-fits", test_age);
+  g_test_add_func ("/ctl/format/age-of-nothing-is-a-dash", test_age_of_nothing_and_of_the_future);
   g_test_add_func ("/ctl/format/time-of-nothing-is-a-dash", test_time);
   g_test_add_func ("/ctl/format/bar-is-full-only-at-the-end", test_bar_is_full_only_at_the_end);
   g_test_add_func ("/ctl/format/terminal-is-not-commanded", test_terminal_is_not_commanded);

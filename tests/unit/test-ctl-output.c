@@ -22,31 +22,110 @@ test_table_aligns (void)
   ctl_table_add (table, "a\nb");
   ctl_table_add (table, NULL);
   ctl_table_add (table, "");
-  text = ctl_table_to_text (table);
+  text = ctl_table_to_text (table, 0);
   g_assert_cmpstr (text, ==,
                    "NAME      STATE    X\n"
                    "日本      running  1\n"
                    "a\\u000ab\n");
 }
 
+static CtlTable *
+make_wide_table (void)
+{
+  CtlTable *table = ctl_table_new ("NAME", "TIME", "PARENT", NULL);
+
+  ctl_table_add (table, "a-name-that-somebody-thought-much-about");
+  ctl_table_add (table, "2026-01-02");
+  ctl_table_add (table, "とても長い名前のスナップショット");
+  ctl_table_add (table, "b");
+  ctl_table_add (table, "2026-01-03");
+  ctl_table_add (table, "a-name-that-somebody-thought-much-about");
+  return table;
+}
+
+static void
+test_table_fits_the_terminal (void)
+{
+  for (guint columns = 1; columns < 120; columns++)
+    {
+      g_autoptr (CtlTable) table = make_wide_table ();
+      g_autofree char *text = NULL;
+      g_auto (GStrv) lines = NULL;
+
+      ctl_table_set_flexible (table, 0);
+      ctl_table_set_flexible (table, 2);
+      text = ctl_table_to_text (table, columns);
+      lines = g_strsplit (text, "\n", -1);
+      g_assert_cmpuint (g_strv_length (lines), ==, 4);
+      for (guint i = 0; i < 3; i++)
+        g_assert_cmpuint (ctl_text_width (lines[i]), <=, columns);
+      /* What isn't flexible stays whole as long as there is room, and stands in its column. */
+      for (guint i = 1; i < 3 && columns >= 26; i++)
+        {
+          const char *time = strstr (lines[i], "2026-01-0");
+          g_autofree char *before = g_strndup (lines[i], time != NULL ? (gsize)(time - lines[i]) : 0);
+          g_autofree char *title = g_strndup (lines[0], strstr (lines[0], "TIME") - lines[0]);
+
+          g_assert_nonnull (time);
+          g_assert_cmpuint (ctl_text_width (before), ==, ctl_text_width (title));
+        }
+    }
+}
+
+static void
+test_shortened_text_says_so (void)
+{
+  g_autofree char *whole = ctl_text_shorten ("名前", 4, "~");
+  g_autofree char *half = ctl_text_shorten ("名前", 3, "~");
+  g_autofree char *none = ctl_text_shorten ("名前", 2, "~");
+
+  g_assert_cmpstr (whole, ==, "名前");
+  g_assert_cmpstr (half, ==, "名~");
+  g_assert_cmpstr (none, ==, "~");
+}
+
+/* The lines of a tree. */
+static char *
+draw (const CtlTreeNode *nodes, guint n_nodes, gboolean unicode, guint max_indent)
+{
+  g_autoptr (GPtrArray) rows = ctl_tree_draw (nodes, n_nodes, unicode, max_indent);
+  GString *text = g_string_new (NULL);
+
+  for (guint i = 0; i < rows->len; i++)
+    g_string_append_printf (text, "%s\n", ((CtlTreeRow *)g_ptr_array_index (rows, i))->text);
+  return g_string_free (text, FALSE);
+}
+
 static void
 test_tree_draws_branches (void)
 {
   const CtlTreeNode nodes[] = {
-    { "a", NULL, "A" }, { "b", "a", "B" }, { "c", "a", "C" },
-    { "d", "b", "D" },  { "e", "b", "E" }, { "f", "gone", "F" },
+    { "a", NULL, "A", NULL }, { "b", "a", "B", NULL }, { "c", "a", "C", NULL },
+    { "d", "b", "D", NULL },  { "e", "b", "E", NULL }, { "f", "gone", "F", NULL },
   };
-  g_autofree char *unicode = ctl_tree_draw (nodes, G_N_ELEMENTS (nodes), TRUE);
-  g_autofree char *ascii = ctl_tree_draw (nodes, G_N_ELEMENTS (nodes), FALSE);
+  g_autofree char *unicode = draw (nodes, G_N_ELEMENTS (nodes), TRUE, 0);
+  g_autofree char *ascii = draw (nodes, G_N_ELEMENTS (nodes), FALSE, 0);
 
   g_assert_cmpstr (unicode, ==, "A\n├─ B\n│  ├─ D\n│  └─ E\n└─ C\nF\n");
   g_assert_cmpstr (ascii, ==, "A\n|- B\n|  |- D\n|  `- E\n`- C\nF\n");
 }
 
 static void
+test_tree_stays_narrow (void)
+{
+  const CtlTreeNode nodes[] = {
+    { "a", NULL, "A", NULL }, { "b", "a", "B", NULL }, { "c", "b", "C", NULL },
+    { "d", "c", "D", NULL },  { "e", "d", "E", NULL }, { "f", "d", "F", NULL },
+  };
+  g_autofree char *text = draw (nodes, G_N_ELEMENTS (nodes), FALSE, 3);
+
+  g_assert_cmpstr (text, ==, "A\n`- B\n   `- C\n~    `- D\n~    |- E\n~    `- F\n");
+}
+
+static void
 test_tree_of_nothing (void)
 {
-  g_autofree char *text = ctl_tree_draw (NULL, 0, TRUE);
+  g_autofree char *text = draw (NULL, 0, TRUE, 0);
 
   g_assert_cmpstr (text, ==, "");
 }
@@ -54,8 +133,8 @@ test_tree_of_nothing (void)
 static void
 test_tree_ends_on_a_circle (void)
 {
-  const CtlTreeNode nodes[] = { { "r", NULL, "R" }, { "a", "b", "A" }, { "b", "a", "B" } };
-  g_autofree char *text = ctl_tree_draw (nodes, G_N_ELEMENTS (nodes), FALSE);
+  const CtlTreeNode nodes[] = { { "r", NULL, "R", NULL }, { "a", "b", "A", NULL }, { "b", "a", "B", NULL } };
+  g_autofree char *text = draw (nodes, G_N_ELEMENTS (nodes), FALSE, 0);
 
   g_assert_cmpstr (text, ==, "R\n");
 }
@@ -153,6 +232,9 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/ctl/table/columns-are-aligned", test_table_aligns);
+  g_test_add_func ("/ctl/table/fits-the-terminal", test_table_fits_the_terminal);
+  g_test_add_func ("/ctl/table/shortened-text-says-so", test_shortened_text_says_so);
+  g_test_add_func ("/ctl/tree/deep-ones-stay-narrow", test_tree_stays_narrow);
   g_test_add_func ("/ctl/tree/branches-are-drawn", test_tree_draws_branches);
   g_test_add_func ("/ctl/tree/nothing-is-nothing", test_tree_of_nothing);
   g_test_add_func ("/ctl/tree/ends-on-a-circle", test_tree_ends_on_a_circle);
