@@ -7,11 +7,11 @@
 #include "vs-disk-chain.h"
 
 #include "vmsnap-error.h"
+#include "vs-file-access.h"
 #include "vs-qcow2.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -54,97 +54,6 @@ vs_disk_file_id (const char *path, GError **error)
   g_set_error (error, VMSNAP_ERROR, errno == ENOENT || errno == ENOTDIR ? VMSNAP_ERROR_NOT_FOUND : VMSNAP_ERROR_IO,
                "Can't find %s: %s", path, g_strerror (errno));
   return NULL;
-}
-
-static char *
-our_name (void)
-{
-  struct passwd *pw, buffer;
-  char text[4096];
-
-  if (getpwuid_r (geteuid (), &buffer, text, sizeof text, &pw) == 0 && pw != NULL)
-    return g_strdup (pw->pw_name);
-  return g_strdup_printf ("%u", (guint)geteuid ());
-}
-
-/* The first directory above @path that we can't pass. */
-static char *
-find_closed_directory (const char *path)
-{
-  g_autofree char *directory = g_path_get_dirname (path);
-  g_autofree char *above = NULL;
-
-  if (g_str_equal (directory, "/") || g_str_equal (directory, "."))
-    return NULL;
-  above = find_closed_directory (directory);
-  if (above != NULL)
-    return g_steal_pointer (&above);
-  return faccessat (AT_FDCWD, directory, X_OK, AT_EACCESS) == 0 ? NULL : g_steal_pointer (&directory);
-}
-
-/* The command that would let us in, for people to copy. */
-static void
-set_access_error (GError **error, const char *path, gboolean writable, int errsv)
-{
-  g_autofree char *user = our_name ();
-  g_autofree char *closed = find_closed_directory (path);
-  g_autofree char *quoted = g_shell_quote (closed != NULL ? closed : path);
-
-  if (errsv == EACCES || errsv == EPERM)
-    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IO,
-                 "The user %s, as whom this service runs, can't %s %s: %s. This command opens it: "
-                 "setfacl -m u:%s:%s %s (from the package acl)",
-                 user, writable ? "write" : "read", path,
-                 closed != NULL ? "its directory is closed" : g_strerror (errsv), user,
-                 closed != NULL ? "x"
-                 : writable     ? "rw"
-                                : "r",
-                 quoted);
-  else if (errsv == EROFS)
-    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IO,
-                 "%s lies on a read-only file system, but the guest is to write to it. Mount it read-write, or give "
-                 "the disk <readonly/>",
-                 path);
-  else
-    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IO, "Can't open %s: %s", path, g_strerror (errsv));
-}
-
-static gboolean
-check_kind (const char *path, const struct stat *st, GError **error)
-{
-  const char *kind;
-
-  if (S_ISREG (st->st_mode) || S_ISBLK (st->st_mode))
-    return TRUE;
-  kind = S_ISDIR (st->st_mode)    ? "a directory"
-         : S_ISFIFO (st->st_mode) ? "a pipe"
-         : S_ISSOCK (st->st_mode) ? "a socket"
-                                  : "a character device";
-  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT,
-               "%s is %s; a disk has to be a regular file or a block device", path, kind);
-  return FALSE;
-}
-
-/* Whether it is there, of a good kind, and open to us as QEMU will open it. */
-static gboolean
-check_access (const char *path, gboolean writable, const char *of_whom, struct stat *st, GError **error)
-{
-  if (stat (path, st) != 0)
-    {
-      if (errno == ENOENT || errno == ENOTDIR)
-        g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_FOUND, "%s, %s, isn't there", path, of_whom);
-      else
-        set_access_error (error, path, FALSE, errno);
-      return FALSE;
-    }
-  if (!check_kind (path, st, error))
-    return FALSE;
-  if (faccessat (AT_FDCWD, path, writable ? R_OK | W_OK : R_OK, AT_EACCESS) != 0)
-    {
-      set_access_error (error, path, writable, errno);
-      return FALSE;
-    }
-  return TRUE;
 }
 
 /* What the first bytes say. Not to choose a format by, for the guest may have written them: only to catch mistakes. */
@@ -274,12 +183,12 @@ open_next (const VsDiskChain *chain, const char *path, gboolean writable, struct
                                            : g_strdup_printf ("the file of disk %s", chain->target);
   int fd;
 
-  if (!check_access (path, writable, of_whom, st, error))
+  if (!vs_file_access_check (path, writable, of_whom, st, error))
     return -1;
   /* O_NONBLOCK in case a pipe has taken its place meanwhile. */
   fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0)
-    set_access_error (error, path, FALSE, errno);
+    vs_file_access_set_error (error, path, FALSE, errno);
   return fd;
 }
 

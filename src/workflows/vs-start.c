@@ -7,6 +7,7 @@
 #include "vmsnap-error.h"
 #include "vs-command-line.h"
 #include "vs-disk-chain.h"
+#include "vs-file-access.h"
 #include "vs-firmware.h"
 #include "vs-helpers.h"
 #include "vs-operations.h"
@@ -62,7 +63,7 @@ vs_start_prepare (VsRun *run, GError **error)
 
   if (hypervisor == NULL)
     return FALSE;
-  chains = probe_disks (run, error);
+  chains = vs_file_access_check_boot (vs_run_get_def (run), error) ? probe_disks (run, error) : NULL;
   if (chains == NULL || !vs_run_on_main (run, take_disks, chains, error))
     return FALSE;
   if (!vs_firmware_prepare_nvram (vs_run_get_def (run), &created, error))

@@ -390,6 +390,29 @@ class Unprivileged(TestCase):
         assert path.read_text(encoding="utf-8") != text
         return path
 
+    def test_closed_boot_files_are_told_with_the_command_that_opens_them(self):
+        directory = self.make_directory()
+        directory.chmod(0o755)
+        closed, readable = directory / "closed", directory / "readable"
+        for path, mode in ((closed, 0o600), (readable, 0o644)):
+            path.write_bytes(bytes(65536))
+            path.chmod(mode)
+        machine = "<type arch='x86_64' machine='pc'>hvm</type>"
+        flash = f"<loader readonly='yes' type='pflash'>{readable}</loader>"
+        for number, (boot, rights) in enumerate((
+                (f"<kernel>{closed}</kernel>", "r"),
+                (f"<kernel>{readable}</kernel><initrd>{closed}</initrd>", "r"),
+                (f"<loader type='rom'>{closed}</loader>", "r"),
+                (f"<loader readonly='yes' type='pflash'>{closed}</loader><nvram template='{readable}'/>", "r"),
+                (f"{flash}<nvram>{closed}</nvram>", "rw"),
+                (f"{flash}<nvram template='{closed}'/>", "r"))):
+            with self.subTest(boot), self.service.client() as client:
+                xml = plain_xml(f"closed-{number}").replace(machine, machine + boot)
+                end = client.end_of_job(client.call(client.call(MANAGER, "Manager", "DefineDomain", "s", xml),
+                                                    "Domain", "Start"))
+                self.assertEqual(end.error, "Io", end.message)
+                self.assertIn(f"setfacl -m u:nobody:{rights} {closed}", end.message.replace("'", ""))
+
     def test_rules_see_what_a_call_is_about(self):
         with self.service.client() as client:
             paths = [client.call(MANAGER, "Manager", "DefineDomain", "s", plain_xml(name))
