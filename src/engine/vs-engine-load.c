@@ -13,7 +13,11 @@
 #define DEFINITION "domain.xml"
 #define SNAPSHOTS "snapshots"
 #define CURRENT "current-snapshot"
-#define STATUS_TIMEOUT (5 * G_USEC_PER_SEC)
+/* A QEMU that doesn't answer holds up the whole service until it is left for later: briefly; somewhat longer where an
+ * unfinished operation waits, for the service should settle that before it serves, and a QEMU that saves a snapshot
+ * answers nobody meanwhile. */
+#define ANSWER_TIMEOUT (1 * G_USEC_PER_SEC)
+#define ANSWER_TIMEOUT_UNSETTLED (10 * G_USEC_PER_SEC)
 #define MAX_FINDERS 16
 
 typedef struct
@@ -109,7 +113,7 @@ static char *
 ask_status (VsGuest *guest)
 {
   g_autoptr (JsonNode) reply =
-    qmp_client_call_full (vs_guest_get_client (guest), "query-status", NULL, -1, STATUS_TIMEOUT, NULL, NULL);
+    qmp_client_call_full (vs_guest_get_client (guest), "query-status", NULL, -1, ANSWER_TIMEOUT, NULL, NULL);
 
   if (reply == NULL)
     return NULL;
@@ -119,6 +123,7 @@ ask_status (VsGuest *guest)
 static void
 find_guest (Load *load, const char *uuid, Found *found)
 {
+  const gint64 timeout = found->journals->len > 0 ? ANSWER_TIMEOUT_UNSETTLED : ANSWER_TIMEOUT;
   g_autoptr (GError) error = NULL;
 
   found->live_def = read_live_definition (load->store, uuid);
@@ -132,7 +137,7 @@ find_guest (Load *load, const char *uuid, Found *found)
                  error->message);
       found->unknown = TRUE;
     }
-  if (found->guest != NULL && !vs_guest_connect (found->guest, NULL, &error))
+  if (found->guest != NULL && !vs_guest_connect (found->guest, timeout, NULL, &error))
     {
       found->deaf = !vs_guest_has_exited (found->guest);
       if (!found->deaf)
@@ -172,8 +177,8 @@ find_domain (gpointer data, gpointer user_data)
   Found *found = g_new0 (Found, 1);
 
   found->def = read_definition (load->store, uuid);
-  find_guest (load, uuid, found);
   found->journals = vs_journal_load (load->store, uuid);
+  find_guest (load, uuid, found);
   if (found->guest == NULL && !found->unknown)
     {
       vs_guest_remove_directory (vs_store_get_runtime_dir (load->store), uuid);

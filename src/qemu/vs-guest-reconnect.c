@@ -25,7 +25,7 @@ reconnect_thread (gpointer data)
       if (vs_process_wait (vs_guest_get_process (guest), pause, cancellable, NULL)
           || g_cancellable_is_cancelled (cancellable))
         break;
-      connected = vs_guest_connect (guest, cancellable, &error);
+      connected = vs_guest_connect (guest, 0, cancellable, &error);
       if (connected || told)
         continue;
       g_message ("QEMU's monitor of %s can't be reached, and is tried again as long as the process lives: %s",

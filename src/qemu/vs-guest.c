@@ -16,7 +16,7 @@
 
 #define DEFAULT_TIMEOUT (30 * G_USEC_PER_SEC)
 
-/* A QEMU that is found again may be saving a snapshot, during which it answers nobody. */
+/* A QEMU that is tried again may be saving a snapshot, during which it answers nobody. */
 #define FIND_TIMEOUT (60 * G_USEC_PER_SEC)
 
 /* Between the monitor's end and the process's end lies its tidying up. */
@@ -340,6 +340,7 @@ vs_guest_find_deaf (const char *runtime_directory,
 /**
  * vs_guest_connect:
  * @guest: a guest without a monitor, or whose monitor is closed
+ * @timeout: in microseconds: how long its monitor may take to answer; 0: a minute
  * @cancellable: (nullable): to give up
  * @error: %VMSNAP_ERROR_TIMEOUT when its monitor doesn't answer, %VMSNAP_ERROR_HYPERVISOR_GONE, …
  *
@@ -348,11 +349,13 @@ vs_guest_find_deaf (const char *runtime_directory,
  * Returns: whether it has one now
  */
 gboolean
-vs_guest_connect (VsGuest *guest, GCancellable *cancellable, GError **error)
+vs_guest_connect (VsGuest *guest, gint64 timeout, GCancellable *cancellable, GError **error)
 {
   int monitor = vs_guest_socket_connect (guest->directory, VS_GUEST_MONITOR_SOCKET, error);
-  QmpClient *client =
-    monitor >= 0 ? qmp_client_new_for_fd (monitor, guest->name, FIND_TIMEOUT, cancellable, error) : NULL;
+  QmpClient *client = NULL;
+
+  if (monitor >= 0)
+    client = qmp_client_new_for_fd (monitor, guest->name, timeout > 0 ? timeout : FIND_TIMEOUT, cancellable, error);
 
   if (client == NULL)
     return FALSE;
@@ -389,7 +392,7 @@ vs_guest_find (const char *runtime_directory,
   g_autoptr (VsGuest) self = vs_guest_find_deaf (runtime_directory, log_directory, uuid, name, error);
   g_autoptr (GError) local = NULL;
 
-  if (self == NULL || vs_guest_connect (self, cancellable, &local))
+  if (self == NULL || vs_guest_connect (self, 0, cancellable, &local))
     return g_steal_pointer (&self);
   /* It may end while we look at it: then there is none. */
   if (!vs_guest_has_exited (self))

@@ -92,6 +92,7 @@ VsGuest *vs_guest_find_deaf (const char *runtime_directory,
                              const char *name,
                              GError **error);
 gboolean vs_guest_connect (VsGuest *guest,
+                           gint64 timeout,
                            GCancellable *cancellable,
                            GError **error);
 void vs_guest_reconnect_async (VsGuest *guest,

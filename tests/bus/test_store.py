@@ -15,7 +15,8 @@ import unittest
 from gi.repository import GLib
 
 from support import plain_xml
-from vmsnaptest import BusError, MANAGER, PrivateBus, Service, TestCase, main, make_disk, paths, stop_process, wait_until
+from vmsnaptest import (MANAGER, BusError, PrivateBus, Service, TestCase, continue_process, main, make_disk, paths,
+                        stop_process, wait_until)
 
 
 def cut_monitor(pid, service):
@@ -128,6 +129,29 @@ class Store(TestCase):
             client.call(path, "Domain", "Pause")
             client.wait_property(path, "Domain", "State", "paused")
         self.assertLessEqual(self.service.output().count("can't be reached"), 2)
+
+    def test_guest_that_hangs_holds_up_nobody_else(self):
+        """The name comes long before the service gives up on the guest; which is shown, and taken over when it wakes."""
+        path, _ = self.define("hangs")
+        other, _ = self.define("other")
+        with self.service.client() as client:
+            client.run(path, "Domain", "Start")
+        guest, = self.service.guests()
+        stop_process(guest)
+        self.addCleanup(continue_process, guest)
+        self.service.kill()
+        self.service.start(timeout=30)
+        with self.service.client() as client:
+            self.assertEqual((client.get(path, "Domain", "State"), client.get(path, "Domain", "StateReason")),
+                             ("paused", "unknown"))
+            self.assertEqual(self.refused(client, path, "Domain", "Pause"), "HypervisorGone")
+            client.run(other, "Domain", "Start")
+            client.call(other, "Domain", "PowerOff")
+            continue_process(guest)
+            client.wait_property(path, "Domain", "State", "running")
+            client.call(path, "Domain", "Pause")
+            client.wait_property(path, "Domain", "State", "paused")
+        self.assertEqual(self.service.guests(), [guest])
 
     def test_unreachable_guest_can_be_powered_off(self):
         path, _, _ = self.lose("deaf-off")
