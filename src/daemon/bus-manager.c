@@ -294,7 +294,7 @@ bus_manager_init (BusManager *self)
 }
 
 static void
-show_hypervisor (BusManager *self, VsEngine *engine)
+show_hypervisor (VsEngine *engine, BusManager *self)
 {
   static const char *const nothing[] = { NULL };
   VmSnapDBusManager *bus = VM_SNAP_DBUS_MANAGER (self);
@@ -319,6 +319,7 @@ bus_manager_new (BusService *service)
 
   self->service = service;
   vm_snap_dbus_manager_set_version (VM_SNAP_DBUS_MANAGER (self), VMSNAP_VERSION);
-  show_hypervisor (self, bus_service_get_engine (service));
+  show_hypervisor (bus_service_get_engine (service), self);
+  g_signal_connect_object (bus_service_get_engine (service), "hypervisor-changed", G_CALLBACK (show_hypervisor), self, 0);
   return self;
 }

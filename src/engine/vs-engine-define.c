@@ -17,6 +17,7 @@ typedef struct
   char *emulator;
   VsStore *store;
   VsDomainDef *def;
+  VsHypervisor *hypervisor;
   GPtrArray *chains;
   VsRecords *records;
 } Define;
@@ -27,6 +28,7 @@ define_free (Define *define)
   g_free (define->emulator);
   g_object_unref (define->store);
   g_clear_pointer (&define->def, vs_domain_def_unref);
+  g_clear_object (&define->hypervisor);
   g_clear_pointer (&define->chains, g_ptr_array_unref);
   g_clear_pointer (&define->records, vs_records_free);
   g_free (define);
@@ -56,14 +58,14 @@ static gboolean
 complete (Define *define, GError **error)
 {
   const char *emulator = define->def->emulator != NULL ? define->def->emulator : define->emulator;
-  g_autoptr (VsHypervisor) hypervisor = vs_hypervisor_get (emulator, NULL, error);
   g_autofree char *machine = NULL;
   g_autoptr (VsDomainDef) versioned = NULL;
   VsDomainDef *with_firmware;
 
-  if (hypervisor == NULL)
+  define->hypervisor = vs_hypervisor_get (emulator, NULL, error);
+  if (define->hypervisor == NULL)
     return FALSE;
-  machine = vs_hypervisor_resolve_machine (hypervisor, define->def->os.machine, error);
+  machine = vs_hypervisor_resolve_machine (define->hypervisor, define->def->os.machine, error);
   if (machine == NULL)
     return FALSE;
   versioned = vs_domain_def_copy_with_machine (define->def, machine, error);
@@ -228,6 +230,8 @@ on_prepared (GObject *source, GAsyncResult *result, gpointer user_data)
   Define *define = g_task_get_task_data (task);
   GError *error = NULL;
 
+  if (define->hypervisor != NULL)
+    vs_engine_note_hypervisor (self, define->hypervisor);
   if (!g_task_propagate_boolean (G_TASK (result), &error) || !check_free (self, define, &error))
     {
       g_task_return_error (task, error);

@@ -18,6 +18,7 @@ enum
   DOMAIN_REMOVED,
   JOB_ADDED,
   JOB_REMOVED,
+  HYPERVISOR_CHANGED,
   N_SIGNALS
 };
 
@@ -54,6 +55,8 @@ vs_engine_class_init (VsEngineClass *klass)
     g_signal_new ("job-added", VS_TYPE_ENGINE, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 1, VS_TYPE_JOB);
   signals[JOB_REMOVED] =
     g_signal_new ("job-removed", VS_TYPE_ENGINE, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 1, VS_TYPE_JOB);
+  signals[HYPERVISOR_CHANGED] =
+    g_signal_new ("hypervisor-changed", VS_TYPE_ENGINE, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
 }
 
 static void
@@ -96,12 +99,27 @@ vs_engine_get_store (VsEngine *self)
  * vs_engine_get_hypervisor:
  * @self: the engine
  *
- * Returns: (transfer none) (nullable): what the default emulator can do; %NULL when it couldn't be asked
+ * Returns: (transfer none) (nullable): what the default emulator could do when it was last used; %NULL when it couldn't
+ *   be asked
  */
 VsHypervisor *
 vs_engine_get_hypervisor (VsEngine *self)
 {
   return self->hypervisor;
+}
+
+/**
+ * vs_engine_note_hypervisor:
+ * @self: the engine
+ * @hypervisor: an emulator that was just asked, or still is as it was
+ *
+ * The default emulator may have been installed or upgraded since the service looked last.
+ */
+void
+vs_engine_note_hypervisor (VsEngine *self, VsHypervisor *hypervisor)
+{
+  if (g_str_equal (vs_hypervisor_get_path (hypervisor), self->emulator) && g_set_object (&self->hypervisor, hypervisor))
+    g_signal_emit (self, signals[HYPERVISOR_CHANGED], 0);
 }
 
 const char *

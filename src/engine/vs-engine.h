@@ -33,6 +33,8 @@ gboolean vs_engine_load_finish (VsEngine *self,
 
 VsStore *vs_engine_get_store (VsEngine *self);
 VsHypervisor *vs_engine_get_hypervisor (VsEngine *self);
+void vs_engine_note_hypervisor (VsEngine *self,
+                                VsHypervisor *hypervisor);
 const char *vs_engine_get_emulator (VsEngine *self);
 
 /* Any thread */

@@ -52,6 +52,13 @@ probe_disks (VsRun *run, GError **error)
   return g_steal_pointer (&chains);
 }
 
+static gboolean
+note_hypervisor (VsRun *run, gpointer hypervisor, GError **error)
+{
+  vs_engine_note_hypervisor (vs_run_get_engine (run), hypervisor);
+  return TRUE;
+}
+
 /* Nothing is started before every file was seen to be there, readable, of the format it is said to be, and free. */
 gboolean
 vs_start_prepare (VsRun *run, GError **error)
@@ -63,6 +70,7 @@ vs_start_prepare (VsRun *run, GError **error)
 
   if (hypervisor == NULL)
     return FALSE;
+  vs_run_on_main (run, note_hypervisor, hypervisor, NULL);
   chains = vs_file_access_check_boot (vs_run_get_def (run), error) ? probe_disks (run, error) : NULL;
   if (chains == NULL || !vs_run_on_main (run, take_disks, chains, error))
     return FALSE;

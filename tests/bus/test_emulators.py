@@ -11,6 +11,10 @@ GOOD = 'exec {qemu} "$@"'
 # What the service starts only to ask what it can do has no machine.
 ONLY_ASKED = 'case "$*" in *"-machine none"*) exec {qemu} "$@";; esac\n'
 
+# Another version by its own word, when it is only asked.
+UPGRADED = ('case "$*" in *"-machine none"*) {qemu} "$@" | sed -u \'s/"micro": [0-9]*/"micro": {micro}/\'; exit 0;; '
+            'esac\nexec {qemu} "$@"')
+
 BAD = {
     "ends-at-once": ("echo 'the flux capacitor is missing' >&2; exit 1", "Hypervisor", "the flux capacitor is missing"),
     "ends-without-a-word": ("exit 0", "Hypervisor", ""),
@@ -139,6 +143,30 @@ class DefaultEmulator(TestCase):
         service = self.enter(Service(self.enter(PrivateBus()), self.make_directory(), emulator="qemu-system-x86_64"))
         client = self.enter(service.client())
         self.assertEqual(client.get(MANAGER, "Manager", "HypervisorPath"), shutil.which("qemu-system-x86_64"))
+
+    def test_upgrade_under_a_running_service_is_seen_at_the_next_use(self):
+        program = Emulator(self.make_directory() / "qemu")
+        service = self.enter(Service(self.enter(PrivateBus()), self.make_directory(), emulator=program.path))
+        client = self.enter(service.client())
+        path = client.call(MANAGER, "Manager", "DefineDomain", "s", plain_xml("machine"))
+        for micro, use in ((97, lambda: client.run(path, "Domain", "Start")),
+                           (98, lambda: client.call(MANAGER, "Manager", "DefineDomain", "s", plain_xml("another")))):
+            program.become(UPGRADED.format(qemu="{qemu}", micro=micro))
+            use()
+            client.wait_signal("PropertiesChanged", lambda signal: signal.arguments[1].get(
+                "HypervisorVersion", "").endswith(f".{micro}"))
+            self.assertEqual(client.get(MANAGER, "Manager", "HypervisorVersion").rpartition(".")[2], str(micro))
+
+    def test_emulator_that_is_installed_later_is_shown(self):
+        program = Emulator(self.make_directory() / "qemu")
+        program.path.unlink()
+        service = self.enter(Service(self.enter(PrivateBus()), self.make_directory(), emulator=program.path))
+        client = self.enter(service.client())
+        self.assertEqual(client.get(MANAGER, "Manager", "HypervisorVersion"), "")
+        program.become(GOOD)
+        client.call(MANAGER, "Manager", "DefineDomain", "s", plain_xml("machine"))
+        client.wait_property(MANAGER, "Manager", "HypervisorVersion", lambda version: version != "")
+        self.assertTrue(client.get(MANAGER, "Manager", "HypervisorFeatures"))
 
     def test_service_starts_without_any_emulator(self):
         bus = self.enter(PrivateBus())
