@@ -156,7 +156,7 @@ choose_firmware (VsDomainDef *def, GError **error)
   if (!efi && !lacks_template)
     return vs_domain_def_ref (def);
   if (find_firmware (os, os->loader, &code, &vars))
-    return vs_domain_def_copy_with_firmware (def, code, vars, error);
+    return vs_domain_def_copy_with_firmware (def, code, os->nvram_template != NULL ? NULL : vars, error);
   if (lacks_template)
     return vs_domain_def_ref (def);
   g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_FOUND,
