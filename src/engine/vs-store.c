@@ -428,7 +428,7 @@ vs_store_remove (VsStore *self, const char *uuid, const char *folder, const char
       sync_dir (dir);
       return TRUE;
     }
-  if (errno == ENOENT)
+  if (errno == ENOENT || errno == ENOTDIR)
     return TRUE;
   err = errno;
   g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IO, "Can't remove %s: %s", path, g_strerror (err));
