@@ -50,19 +50,35 @@ read_store (const char *path, char **data, gsize *length, GError **error)
 }
 
 /**
+ * vs_nvram_get_source:
+ * @def: a definition with a variable store
+ *
+ * Where the variables are that the next start will find: those of a domain that was never started are its template's.
+ *
+ * Returns: (transfer none) (nullable): a path; %NULL when there are none
+ */
+const char *
+vs_nvram_get_source (VsDomainDef *def)
+{
+  if (g_file_test (def->os.nvram, G_FILE_TEST_EXISTS))
+    return def->os.nvram;
+  return def->os.nvram_template;
+}
+
+/**
  * vs_nvram_read:
- * @run: a run, whose guest stands still or is off
+ * @path: the variable store of a guest that stands still or is off
  * @error: where to put an error
  *
  * Returns: (transfer full) (nullable): the variables as they are now
  */
 GBytes *
-vs_nvram_read (VsRun *run, GError **error)
+vs_nvram_read (const char *path, GError **error)
 {
   char *data = NULL;
   gsize length;
 
-  if (!read_store (vs_run_get_def (run)->os.nvram, &data, &length, error))
+  if (!read_store (path, &data, &length, error))
     return NULL;
   return g_bytes_new_take (data, length);
 }

@@ -7,7 +7,8 @@ G_BEGIN_DECLS
 
 gboolean vs_nvram_is_kept (VsDomainDef *def);
 char *vs_nvram_file_name (const char *snapshot);
-GBytes *vs_nvram_read (VsRun *run,
+const char *vs_nvram_get_source (VsDomainDef *def);
+GBytes *vs_nvram_read (const char *path,
                        GError **error);
 gboolean vs_nvram_keep (VsRun *run,
                         GBytes *bytes,

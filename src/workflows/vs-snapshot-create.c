@@ -86,6 +86,27 @@ check_space (VsRun *run, const VsTagState *vmstate, GError **error)
   return FALSE;
 }
 
+/* QEMU keeps what it knows of a qcow2 file in memory, so its bytes can't be put back under a guest that lives on. */
+static gboolean
+look_at_variables (VsRun *run, GError **error)
+{
+  VsDomainDef *def = vs_run_get_def (run);
+  g_autofree char *file = vs_nvram_file_name (vs_run_get_string (run, VS_FACT_SNAPSHOT));
+
+  if (!vs_nvram_is_kept (def) || vs_nvram_get_source (def) == NULL)
+    return TRUE;
+  if (vs_run_get_flag (run, FACT_ACTIVE) && !g_str_equal (def->os.nvram_format, "raw"))
+    {
+      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED,
+                   "The UEFI variables of %s (%s) are in the format %s; snapshots of a guest that is there need them raw "
+                   "(qemu-img convert -O raw, <nvram format='raw'>). Or take the snapshot while it is off",
+                   def->name, def->os.nvram, def->os.nvram_format);
+      return FALSE;
+    }
+  vs_run_set_string (run, FACT_NVRAM, file);
+  return TRUE;
+}
+
 static gboolean
 look_first (VsRun *run, GError **error)
 {
@@ -115,12 +136,7 @@ look_first (VsRun *run, GError **error)
                    state->target, state->path, tag);
       return FALSE;
     }
-  if (vs_nvram_is_kept (vs_run_get_def (run)))
-    {
-      g_autofree char *file = vs_nvram_file_name (vs_run_get_string (run, VS_FACT_SNAPSHOT));
-      vs_run_set_string (run, FACT_NVRAM, file);
-    }
-  return check_space (run, vs_tags_get_vmstate (run, states), error);
+  return look_at_variables (run, error) && check_space (run, vs_tags_get_vmstate (run, states), error);
 }
 
 /* How long the guest stood still, by QEMU's own clock. */
@@ -161,7 +177,7 @@ save_online (VsRun *run, GError **error)
     {
       if (was_running && !vs_steps_call (run, "stop", NULL, error))
         return FALSE;
-      variables = vs_nvram_read (run, error);
+      variables = vs_nvram_read (vs_run_get_def (run)->os.nvram, error);
       if (variables == NULL)
         return FALSE;
     }
@@ -183,10 +199,9 @@ save_offline (VsRun *run, GError **error)
   const char *nvram = vs_run_get_string (run, FACT_NVRAM);
   g_autoptr (GBytes) variables = NULL;
 
-  /* A domain that was never started has no variables yet. */
-  if (nvram != NULL && g_file_test (vs_run_get_def (run)->os.nvram, G_FILE_TEST_EXISTS))
+  if (nvram != NULL)
     {
-      variables = vs_nvram_read (run, error);
+      variables = vs_nvram_read (vs_nvram_get_source (vs_run_get_def (run)), error);
       if (variables == NULL || !vs_nvram_keep (run, variables, nvram, error))
         return FALSE;
     }

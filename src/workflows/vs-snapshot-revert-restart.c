@@ -4,6 +4,8 @@
  * The present state is kept under a tag until it has worked: the disks, and of a guest that has to end the memory, too,
  * so that a revert that fails brings it back.
  */
+#include <glib/gstdio.h>
+
 #include "vmsnap-error.h"
 #include "vs-nvram.h"
 #include "vs-snapshot-revert.h"
@@ -12,6 +14,8 @@
 #include "vs-steps.h"
 #include "vs-tags.h"
 
+/* The variable store that the snapshot's definition names, and what it held; no file: there was none. */
+#define FACT_NVRAM_PATH "nvram-path"
 #define FACT_UNDO_NVRAM "undo-nvram"
 
 static gboolean
@@ -48,13 +52,18 @@ save_guest (VsRun *run, GError **error)
 static gboolean
 keep_variables (VsRun *run, GError **error)
 {
+  g_autoptr (VsDomainDef) then = vs_domain_def_parse (vs_run_get_string (run, FACT_DEFINITION), VS_DOMAIN_DEF_NONE, error);
   g_autofree char *file = g_strdup_printf ("%s.fd", vs_run_get_string (run, FACT_UNDO_TAG));
-  const char *path = vs_run_get_def (run)->os.nvram;
   g_autoptr (GBytes) variables = NULL;
 
-  if (path == NULL || !g_file_test (path, G_FILE_TEST_EXISTS))
+  if (then == NULL)
+    return FALSE;
+  if (then->os.nvram == NULL)
     return TRUE;
-  variables = vs_nvram_read (run, error);
+  vs_run_set_string (run, FACT_NVRAM_PATH, then->os.nvram);
+  if (!g_file_test (then->os.nvram, G_FILE_TEST_EXISTS))
+    return TRUE;
+  variables = vs_nvram_read (then->os.nvram, error);
   if (variables == NULL || !vs_nvram_keep (run, variables, file, error))
     return FALSE;
   vs_run_set_string (run, FACT_UNDO_NVRAM, file);
@@ -149,20 +158,28 @@ go_back (VsRun *run, GError **error)
   return TRUE;
 }
 
+static gboolean
+undo_variables (VsRun *run, GError **error)
+{
+  const char *file = vs_run_get_string (run, FACT_UNDO_NVRAM);
+  const char *path = vs_run_get_string (run, FACT_NVRAM_PATH);
+
+  if (file != NULL)
+    return vs_nvram_put_back (run, file, path, error);
+  if (path != NULL)
+    g_unlink (path);
+  return TRUE;
+}
+
 /* Of a guest that was saved, the disks come back with its memory. */
 static gboolean
 come_forth (VsRun *run, GError **error)
 {
-  const char *file = vs_run_get_string (run, FACT_UNDO_NVRAM);
-  const char *path;
-
   vs_tags_aim (run, VS_TAGS_PRESENT);
-  if (!vs_start_end (run, error) || !vs_start_unprepare (run, error)
-      || !use_definition (run, FACT_PRESENT_DEFINITION, error)
-      || !vs_tags_apply_where_present (run, vs_run_get_string (run, FACT_UNDO_TAG), error))
-    return FALSE;
-  path = vs_run_get_def (run)->os.nvram;
-  return file == NULL || path == NULL || vs_nvram_put_back (run, file, path, error);
+  return vs_start_end (run, error) && vs_start_unprepare (run, error)
+         && use_definition (run, FACT_PRESENT_DEFINITION, error)
+         && vs_tags_apply_where_present (run, vs_run_get_string (run, FACT_UNDO_TAG), error)
+         && undo_variables (run, error);
 }
 
 static gboolean

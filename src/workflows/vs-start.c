@@ -4,6 +4,8 @@
  */
 #include "vs-start.h"
 
+#include <glib/gstdio.h>
+
 #include "vmsnap-error.h"
 #include "vs-command-line.h"
 #include "vs-disk-chain.h"
@@ -256,6 +258,15 @@ let_run (VsRun *run, GError **error)
   return vs_start_announce (run, error);
 }
 
+/* A variable store that only this start needed goes again. */
+static gboolean
+unprepare (VsRun *run, GError **error)
+{
+  if (vs_run_get_flag (run, FACT_NVRAM_CREATED))
+    g_unlink (vs_run_get_def (run)->os.nvram);
+  return vs_start_unprepare (run, error);
+}
+
 static gboolean
 check (VsEngine *engine, VsDomain *domain, JsonObject *facts, GError **error)
 {
@@ -267,7 +278,7 @@ check (VsEngine *engine, VsDomain *domain, JsonObject *facts, GError **error)
 }
 
 static const VsStep steps[] = {
-  { "Checking disks", 1, vs_start_prepare, vs_start_unprepare },
+  { "Checking disks", 1, vs_start_prepare, unprepare },
   { "Starting QEMU", 4, vs_start_spawn, vs_start_end },
   { "Letting the guest run", 1, let_run, NULL, NULL, VS_COMMIT_WHEN_BEGUN },
 };

@@ -14,10 +14,11 @@ def _add(parent, tag, text=None, **attributes):
     return element
 
 
-def _add_os(domain, machine, uefi_nvram):
+def _add_os(domain, machine, uefi_nvram, firmware, extra_os):
     guest = paths.guest()
-    system = _add(domain, "os")
+    system = _add(domain, "os", **({"firmware": firmware} if firmware else {}))
     _add(system, "type", "hvm", arch="x86_64", machine=machine)
+    system.extend(ElementTree.fromstring(f"<os>{extra_os}</os>"))
     if uefi_nvram:
         code, variables = paths.firmware()
         _add(system, "loader", code, readonly="yes", type="pflash")
@@ -45,19 +46,19 @@ def _add_channel(devices, name, path):
 
 
 def domain_xml(name, disks, *, uuid=None, machine="q35", memory_mib=256, vcpus=1, witness=None, serial=None, agent=None,
-               uefi_nvram=None, kind="qemu", extra_devices=""):
+               uefi_nvram=None, firmware=None, extra_os="", kind="qemu", extra_devices=""):
     """The XML of a test guest.
 
     witness, agent: the UNIX sockets where the witness and the guest agent are reached; serial: the file that the
-    serial line is written to; uefi_nvram: start with OVMF, its variables in this file; extra_devices: XML to put
-    into <devices>.
+    serial line is written to; uefi_nvram: start with OVMF, its variables in this file; firmware: the kind to be chosen
+    by the service; extra_os, extra_devices: XML to put into <os> and <devices>.
     """
     domain = ElementTree.Element("domain", type=kind)
     _add(domain, "name", name)
     _add(domain, "uuid", uuid or uuid_module.uuid4())
     _add(domain, "memory", memory_mib, unit="MiB")
     _add(domain, "vcpu", vcpus)
-    _add_os(domain, machine, uefi_nvram)
+    _add_os(domain, machine, uefi_nvram, firmware, extra_os)
     _add(_add(domain, "features"), "acpi")
     devices = _add(domain, "devices")
     for disk in disks:
