@@ -22,7 +22,7 @@ class FailedRevert(machines.ServiceCase):
         machine.define()
         machine.boot()
         before = machine.witness.mark("still here")
-        kernel.unlink()
+        kernel.write_bytes(b"")
 
         self.assert_job_fails("Hypervisor", [], machine.ask_revert("off", running=True))
         self.assertEqual(machine.state[0], "running")
