@@ -8,10 +8,13 @@ G_BEGIN_DECLS
 /**
  * BusAuthFlags:
  * @BUS_AUTH_OWN_JOB: whoever asked for the job needs no authorization
+ * @BUS_AUTH_READ: it changes nothing: a plain yes holds for the same call by the same caller until polkit says that
+ *   something has changed
  */
 typedef enum {
   BUS_AUTH_NONE = 0,
   BUS_AUTH_OWN_JOB = 1 << 0,
+  BUS_AUTH_READ = 1 << 1,
 } BusAuthFlags;
 
 /**

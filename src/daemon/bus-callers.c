@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Whose calls are they: the bus knows the user behind each connection, from its socket's peer credentials. A
- * connection's name is never used again on a bus, so what the bus said once is kept until the connection goes. Main
- * thread.
+ * connection's name is never used again on a bus, so what the bus said once is kept until the connection goes; and so is
+ * what each was allowed, for as long as whoever allowed it stands by it. Main thread.
  */
 #include "bus-callers.h"
 
+#include <string.h>
+
 #define DBUS_NAME "org.freedesktop.DBus"
 #define DBUS_PATH "/org/freedesktop/DBus"
+
+/* Of one connection. Somebody who asks for more is asked about again. */
+#define GRANTS_MAX 64
+#define GRANT_LENGTH_MAX 1024
 
 typedef struct {
   GDBusConnection *connection;
   guint subscription;
   gboolean known;
   guint uid;
+  GHashTable *grants; /* a set of strings; NULL: none */
 } Caller;
 
 struct _BusCallers
@@ -30,6 +37,7 @@ caller_free (Caller *caller)
 {
   g_dbus_connection_signal_unsubscribe (caller->connection, caller->subscription);
   g_object_unref (caller->connection);
+  g_clear_pointer (&caller->grants, g_hash_table_unref);
   g_free (caller);
 }
 
@@ -188,4 +196,60 @@ bus_callers_get_uid_finish (BusCallers *self, GAsyncResult *result, guint *uid, 
     }
   *uid = (guint) value;
   return TRUE;
+}
+
+/**
+ * bus_callers_grant:
+ * @self: the callers
+ * @sender: unique name of a connection
+ * @grant: what it was allowed
+ *
+ * Keeps that in mind until the connection goes or bus_callers_revoke() is called; or for less long, for there is room
+ * for so many only.
+ */
+void
+bus_callers_grant (BusCallers *self, const char *sender, const char *grant)
+{
+  Caller *caller = g_hash_table_lookup (self->callers, sender);
+
+  if (caller == NULL || strlen (grant) > GRANT_LENGTH_MAX)
+    return;
+  if (caller->grants == NULL)
+    caller->grants = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  if (g_hash_table_size (caller->grants) >= GRANTS_MAX)
+    g_hash_table_remove_all (caller->grants);
+  g_hash_table_add (caller->grants, g_strdup (grant));
+}
+
+/**
+ * bus_callers_has_grant:
+ * @self: the callers
+ * @sender: unique name of a connection
+ * @grant: what it wants
+ *
+ * Returns: whether it is known to be allowed that
+ */
+gboolean
+bus_callers_has_grant (BusCallers *self, const char *sender, const char *grant)
+{
+  const Caller *caller = g_hash_table_lookup (self->callers, sender);
+
+  return caller != NULL && caller->grants != NULL && g_hash_table_contains (caller->grants, grant);
+}
+
+/**
+ * bus_callers_revoke:
+ * @self: the callers
+ *
+ * Forgets what anybody was allowed.
+ */
+void
+bus_callers_revoke (BusCallers *self)
+{
+  GHashTableIter iter;
+  gpointer caller;
+
+  g_hash_table_iter_init (&iter, self->callers);
+  while (g_hash_table_iter_next (&iter, NULL, &caller))
+    g_clear_pointer (&((Caller *) caller)->grants, g_hash_table_unref);
 }

@@ -21,5 +21,12 @@ gboolean bus_callers_get_uid_finish (BusCallers *self,
                                      GAsyncResult *result,
                                      guint *uid,
                                      GError **error);
+void bus_callers_grant (BusCallers *self,
+                        const char *sender,
+                        const char *grant);
+gboolean bus_callers_has_grant (BusCallers *self,
+                                const char *sender,
+                                const char *grant);
+void bus_callers_revoke (BusCallers *self);
 
 G_END_DECLS

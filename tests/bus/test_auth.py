@@ -17,7 +17,7 @@ import contract
 from agent import AskedCall
 from support import plain_xml
 from vmsnaptest import (MANAGER, BusError, Disk, PrivateBus, Service, TestCase, built, call_as, continue_process,
-                        domain_path, main, make_disk, snapshot_path, stop_process)
+                        domain_path, main, make_disk, snapshot_path, stop_process, wait_until)
 
 DAEMON = pwd.getpwnam("daemon").pw_uid
 NOBODY = pwd.getpwnam("nobody").pw_uid
@@ -316,6 +316,128 @@ class PolkitHangs(SystemCase):
         self.addCleanup(continue_process, pid)
         stop_process(pid)
         self.assert_refused("NotAuthorized", MANAGER, "Manager", "GetDomainByName", "s", "x", says=["too long"])
+
+
+READING = """
+polkit.addRule(function (action, subject) {
+  if (action.id == "org.vmsnap.VmSnap1.domain.read" && action.lookup("domain-name") == "%s")
+    return polkit.Result.NO;
+  return polkit.Result.YES;
+});
+"""
+
+
+class RememberedAnswers(WithDomains):
+    """A yes to reading holds until polkit says that something has changed."""
+    hidden = "none"
+    rules = READING % hidden
+
+    def setUp(self):
+        super().setUp()
+        self.nobody = self.client_of_nobody()
+        self.set_rules("none")
+
+    def client_of_nobody(self):
+        """A connection that stays, for it is a connection that polkit's answers are remembered of. To root itself polkit
+        never says no."""
+        os.seteuid(NOBODY)
+        try:
+            return self.enter(self.service.client())
+        finally:
+            os.seteuid(0)
+
+    def polkit_hides(self, name):
+        """What polkit itself says now. It announces new rules before it answers by them."""
+        caller = ("system-bus-name", {"name": GLib.Variant("s", self.nobody.connection.get_unique_name())})
+        question = (caller, ACTIONS + "domain.read", {"domain-name": name}, 0, "")
+        reply = self.client.connection.call_sync(
+            "org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority",
+            "org.freedesktop.PolicyKit1.Authority", "CheckAuthorization",
+            GLib.Variant("((sa{sv})sa{ss}us)", question), None, Gio.DBusCallFlags.NONE, -1, None)
+        return not reply.unpack()[0][0]
+
+    def set_rules(self, hidden):
+        """Hides one domain and no other, and waits until polkit obeys that."""
+        if hidden == type(self).hidden:
+            return
+        type(self).hidden = hidden
+        # Something must wake the wait.
+        subscription = self.client.connection.signal_subscribe(
+            "org.freedesktop.PolicyKit1", "org.freedesktop.PolicyKit1.Authority", "Changed", None, None,
+            Gio.DBusSignalFlags.NONE, lambda *_: None)
+        self.bus.polkit.set_rule("10-test.rules", READING % hidden)
+        wait_until(lambda: all(self.polkit_hides(name) == (name == hidden) for name in ("granted", "refused")),
+                   "polkit has read the rules")
+        self.client.connection.signal_unsubscribe(subscription)
+
+    def find(self, name):
+        return self.nobody.call(MANAGER, "Manager", "GetDomainByName", "s", name)
+
+    def assert_hidden(self, *arguments):
+        with self.assertRaises(BusError) as caught:
+            self.nobody.call(*arguments)
+        self.assertEqual(caught.exception.name, "NotAuthorized", caught.exception.message)
+
+    def stop_polkit_for_a_while(self):
+        pid = self.client.connection.call_sync(
+            "org.freedesktop.DBus", "/", "org.freedesktop.DBus", "GetConnectionUnixProcessID",
+            GLib.Variant("(s)", ("org.freedesktop.PolicyKit1",)), None, Gio.DBusCallFlags.NONE, -1, None).unpack()[0]
+        stop_process(pid)
+        self.addCleanup(continue_process, pid)
+
+    def test_right_that_is_taken_away_is_gone_once_polkit_says_so(self):
+        for _ in range(2):
+            self.assertEqual(self.find("refused"), self.refused)
+            self.assertIn("refused", self.nobody.call(self.refused, "Domain", "GetXml"))
+        self.set_rules("refused")
+        self.assert_hidden(MANAGER, "Manager", "GetDomainByName", "s", "refused")
+        self.assert_hidden(self.refused, "Domain", "GetXml")
+        self.assertEqual(self.find("granted"), self.granted)
+        self.set_rules("granted")
+        self.assertEqual(self.find("refused"), self.refused)
+        self.assert_hidden(MANAGER, "Manager", "GetDomainByName", "s", "granted")
+
+    def test_same_question_is_answered_without_polkit_and_no_other(self):
+        self.assertEqual(self.find("refused"), self.refused)
+        self.stop_polkit_for_a_while()
+        self.assertEqual(self.find("refused"), self.refused)
+        # Another domain, another method, another caller, and what changes something: these wait for polkit.
+        other = self.client_of_nobody()
+        for client, arguments in ((self.nobody, (MANAGER, "Manager", "GetDomainByName", "s", "granted")),
+                                  (self.nobody, (self.refused, "Domain", "GetXml")),
+                                  (self.nobody, (self.refused, "Domain", "Resume")),
+                                  (other, (MANAGER, "Manager", "GetDomainByName", "s", "refused"))):
+            with self.subTest(arguments[2]):
+                with self.assertRaises(BusError) as caught:
+                    client.call(*arguments, timeout=0.5)
+                self.assertIn("imeout", caught.exception.message)
+
+    def test_no_is_asked_again(self):
+        self.set_rules("refused")
+        self.assert_hidden(MANAGER, "Manager", "GetDomainByName", "s", "refused")
+        self.set_rules("none")
+        self.assertEqual(self.find("refused"), self.refused)
+
+    def test_more_questions_than_are_remembered_get_the_same_answers(self):
+        """So many snapshots' names that one connection's room is used up more than once."""
+        for number in range(200):
+            with self.assertRaises(BusError) as caught:
+                self.nobody.call(self.granted, "Domain", "GetSnapshot", "s", f"none-{number}")
+            self.assertEqual(caught.exception.name, "NotFound", caught.exception.message)
+        self.assertEqual(self.find("refused"), self.refused)
+
+    def test_without_polkit_nothing_is_remembered(self):
+        self.assertEqual(self.find("refused"), self.refused)
+        gone = []
+        watch = Gio.bus_watch_name_on_connection(self.nobody.connection, "org.freedesktop.PolicyKit1",
+                                                 Gio.BusNameWatcherFlags.NONE, None, lambda *_: gone.append(True))
+        self.bus.stop_polkit()
+        self.addCleanup(self.bus.start_polkit, [built("polkit/org.vmsnap.VmSnap1.policy")],
+                        {"10-test.rules": READING % self.hidden})
+        # The bus tells everybody at once, and the service before it gets this connection's next call.
+        wait_until(lambda: gone, "polkit is gone")
+        Gio.bus_unwatch_name(watch)
+        self.assert_hidden(MANAGER, "Manager", "GetDomainByName", "s", "refused")
 
 
 class OwnerOfTheName(TestCase):

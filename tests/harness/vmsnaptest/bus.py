@@ -145,6 +145,10 @@ class PrivateBus:
         self._polkit = Polkit(pathlib.Path(self._directory.name), self.address, actions, rules or {})
         return self._polkit
 
+    @property
+    def polkit(self):
+        return self._polkit
+
     def stop_polkit(self):
         if self._polkit:
             self._polkit.stop()
@@ -177,7 +181,7 @@ class Polkit:
 
     @staticmethod
     def _folder(path):
-        path.mkdir()
+        path.mkdir(exist_ok=True)
         path.chmod(0o755)
         return path
 
@@ -200,6 +204,10 @@ class Polkit:
             self._placed.append(path)
         path.write_text(text, encoding="utf-8")
         path.chmod(0o644)
+
+    def set_rule(self, name, text):
+        """Other rules in a file that was given at the start; polkitd notices."""
+        ((self._rules if self._in_namespace else POLKIT_RULES) / name).write_text(text, encoding="utf-8")
 
     def _start(self, address):
         command = [POLKITD, "--no-debug"]
