@@ -341,6 +341,49 @@ qmp_client_call_full (QmpClient *client,
 }
 
 /**
+ * qmp_client_call_all:
+ * @client: a client
+ * @commands: (array length=n_commands): what to ask; the answers are put there
+ * @n_commands: how many
+ *
+ * As qmp_client_call() for each, in this order, but without waiting for one's answer before the next is given. So it is
+ * for commands that don't need each other to succeed.
+ */
+void
+qmp_client_call_all (QmpClient *client, QmpCommand **commands, guint n_commands)
+{
+  g_autoptr (GPtrArray) calls = g_ptr_array_new ();
+
+  for (guint i = 0; i < n_commands; i++)
+    {
+      JsonObject *arguments = g_steal_pointer (&commands[i]->arguments);
+
+      g_ptr_array_add (calls, qmp_client_begin (client, commands[i]->command, arguments, &commands[i]->error));
+    }
+  for (guint i = 0; i < n_commands; i++)
+    {
+      g_autoptr (QmpCall) call = g_ptr_array_index (calls, i);
+
+      if (call != NULL)
+        commands[i]->value = qmp_call_wait (call, qmp_deadline (QMP_DEFAULT_TIMEOUT), NULL, &commands[i]->error);
+    }
+}
+
+/**
+ * qmp_command_clear:
+ * @command: a command
+ *
+ * Frees what is in it.
+ */
+void
+qmp_command_clear (QmpCommand *command)
+{
+  g_clear_pointer (&command->arguments, json_object_unref);
+  g_clear_pointer (&command->value, json_node_unref);
+  g_clear_error (&command->error);
+}
+
+/**
  * qmp_client_call_async:
  * @client: a client
  * @command: a command

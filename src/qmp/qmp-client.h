@@ -125,6 +125,30 @@ JsonNode *qmp_client_call_finish (QmpClient *client,
                                   GAsyncResult *result,
                                   GError **error);
 
+/**
+ * QmpCommand:
+ * @command: a command
+ * @arguments: (nullable): its arguments, taken when it is given
+ * @value: (out) (nullable): the answer's 'return' value
+ * @error: (out) (nullable): why there is none
+ *
+ * One of several commands that are given at once.
+ */
+typedef struct {
+  const char *command;
+  JsonObject *arguments;
+  JsonNode *value;
+  GError *error;
+} QmpCommand;
+
+/* Several at once: answered in their order, in the time of one when the way there and back is what takes long. */
+void qmp_client_call_all (QmpClient *client,
+                          QmpCommand **commands,
+                          guint n_commands);
+void qmp_command_clear (QmpCommand *command);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (QmpCommand, qmp_command_clear)
+
 /* A command whose answer nobody wants to know. */
 void qmp_client_send (QmpClient *client,
                       const char *command,

@@ -76,13 +76,24 @@ is_end (const char *status)
   return g_strcmp0 (status, "concluded") == 0 || g_strcmp0 (status, "null") == 0;
 }
 
-/* Asks QEMU about the job. @object: (out) (transfer full) (nullable): what it says, %NULL when it doesn't know it */
+/* Asks QEMU about the job, and with @dismiss has it forget the job in the same breath: it refuses that for a job that
+ * isn't over. @object: (out) (transfer full) (nullable): what it says, %NULL when it doesn't know it */
 static gboolean
-find_job (QmpClient *client, const char *job_id, JsonObject **object, GError **error)
+find_job (QmpClient *client, const char *job_id, gboolean dismiss, JsonObject **object, GError **error)
 {
-  g_autoptr (JsonNode) reply = qmp_client_call (client, "query-jobs", NULL, NULL, error);
-  JsonArray *jobs = qmp_json_node_get_array (reply);
-  guint n_jobs = jobs != NULL ? json_array_get_length (jobs) : 0;
+  g_auto (QmpCommand) query_jobs = { .command = "query-jobs" };
+  g_auto (QmpCommand) job_dismiss = { .command = "job-dismiss" };
+  QmpCommand *commands[] = { &query_jobs, &job_dismiss };
+  JsonArray *jobs;
+  guint n_jobs;
+
+  if (dismiss)
+    job_dismiss.arguments = qmp_args_new ("s:id", job_id, NULL);
+  qmp_client_call_all (client, commands, dismiss ? 2 : 1);
+  if (query_jobs.value == NULL)
+    g_propagate_error (error, g_steal_pointer (&query_jobs.error));
+  jobs = qmp_json_node_get_array (query_jobs.value);
+  n_jobs = jobs != NULL ? json_array_get_length (jobs) : 0;
 
   *object = NULL;
   for (guint i = 0; i < n_jobs && *object == NULL; i++)
@@ -92,28 +103,16 @@ find_job (QmpClient *client, const char *job_id, JsonObject **object, GError **e
       if (g_strcmp0 (qmp_json_get_string (job, "id"), job_id) == 0)
         *object = json_object_ref (job);
     }
-  return reply != NULL;
+  return query_jobs.value != NULL;
 }
 
-/**
- * qmp_job_query:
- * @client: a client
- * @job_id: the job's id
- * @status: (out): what has become of it
- * @job_error: (out) (optional) (transfer full) (nullable): the job's error, when it failed
- * @error: return location for a #GError
- *
- * Asks what has become of a job, and leaves it as it is. Blocks for the answer, not for the job.
- *
- * Returns: %FALSE when QEMU couldn't be asked, with the errors of qmp_client_call()
- */
-gboolean
-qmp_job_query (QmpClient *client, const char *job_id, QmpJobStatus *status, char **job_error, GError **error)
+static gboolean
+query (QmpClient *client, const char *job_id, gboolean dismiss, QmpJobStatus *status, char **job_error, GError **error)
 {
   g_autoptr (JsonObject) job = NULL;
   const char *text;
 
-  if (!find_job (client, job_id, &job, error))
+  if (!find_job (client, job_id, dismiss, &job, error))
     return FALSE;
   text = qmp_json_get_string (job, "error");
   if (job_error != NULL)
@@ -135,21 +134,35 @@ qmp_job_query (QmpClient *client, const char *job_id, QmpJobStatus *status, char
 }
 
 /**
+ * qmp_job_query:
+ * @client: a client
+ * @job_id: the job's id
+ * @status: (out): what has become of it
+ * @job_error: (out) (optional) (transfer full) (nullable): the job's error, when it failed
+ * @error: return location for a #GError
+ *
+ * Asks what has become of a job, and leaves it as it is. Blocks for the answer, not for the job.
+ *
+ * Returns: %FALSE when QEMU couldn't be asked, with the errors of qmp_client_call()
+ */
+gboolean
+qmp_job_query (QmpClient *client, const char *job_id, QmpJobStatus *status, char **job_error, GError **error)
+{
+  return query (client, job_id, FALSE, status, job_error, error);
+}
+
+/**
  * qmp_job_dismiss:
  * @client: a client
  * @job_id: a job that has concluded
- * @error: return location for a #GError
  *
- * Has QEMU forget a job. Blocks.
- *
- * Returns: %FALSE with the errors of qmp_client_call()
+ * Has QEMU forget a job. Doesn't wait for that: what is asked afterwards is answered afterwards. QEMU refuses it for a
+ * job that hasn't concluded, or that it doesn't know.
  */
-gboolean
-qmp_job_dismiss (QmpClient *client, const char *job_id, GError **error)
+void
+qmp_job_dismiss (QmpClient *client, const char *job_id)
 {
-  g_autoptr (JsonNode) reply = qmp_client_call (client, "job-dismiss", qmp_args_new ("s:id", job_id, NULL), NULL, error);
-
-  return reply != NULL;
+  qmp_client_send (client, "job-dismiss", qmp_args_new ("s:id", job_id, NULL));
 }
 
 /* Doesn't wait for the answer: it comes when QEMU's main loop is free again, with the job's end at the latest; and it is
@@ -182,7 +195,7 @@ ask_status (Wait *wait, GError **error)
   g_autoptr (JsonObject) job = NULL;
   const char *status;
 
-  if (!find_job (wait->client, wait->job_id, &job, error))
+  if (!find_job (wait->client, wait->job_id, FALSE, &job, error))
     return FALSE;
   status = qmp_json_get_string (job, "status");
   set_status (wait, status != NULL ? status : "null");
@@ -195,7 +208,10 @@ take_event (Wait *wait, QmpEvent *event)
   JsonObject *data = qmp_event_get_data (event);
   const char *status = qmp_json_get_string (data, "status");
 
-  if (status != NULL && g_strcmp0 (qmp_json_get_string (data, "id"), wait->job_id) == 0)
+  if (status == NULL || g_strcmp0 (qmp_json_get_string (data, "id"), wait->job_id) != 0)
+    return;
+  /* The last word on an earlier job of that name, which QEMU was told to forget a moment ago. */
+  if (wait->status != NULL || !g_str_equal (status, "null"))
     set_status (wait, status);
 }
 
@@ -251,12 +267,10 @@ finish (Wait *wait, GError **error)
   QmpJobStatus status;
   g_autofree char *job_error = NULL;
 
-  if (!qmp_job_query (wait->client, wait->job_id, &status, &job_error, error))
+  if (!query (wait->client, wait->job_id, !wait->keep, &status, &job_error, error))
     return FALSE;
   if (status == QMP_JOB_ABSENT)
     return absent (wait->job_id, error);
-  if (!wait->keep && !qmp_job_dismiss (wait->client, wait->job_id, error))
-    return FALSE;
   if (status == QMP_JOB_SUCCEEDED)
     return TRUE;
   if (wait->cancel_sent)

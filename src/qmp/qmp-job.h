@@ -85,8 +85,7 @@ gboolean qmp_job_query (QmpClient *client,
                         QmpJobStatus *status,
                         char **job_error,
                         GError **error);
-gboolean qmp_job_dismiss (QmpClient *client,
-                          const char *job_id,
-                          GError **error);
+void qmp_job_dismiss (QmpClient *client,
+                      const char *job_id);
 
 G_END_DECLS

@@ -119,6 +119,7 @@ look_first (VsRun *run, GError **error)
                           json_object_get_string_member (victim, "name"));
           return FALSE;
         }
+      vs_tags_keep_nodes (run, states);
       for (guint j = 0; j < states->len; j++)
         {
           const VsTagState *state = g_ptr_array_index (states, j);

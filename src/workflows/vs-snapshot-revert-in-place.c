@@ -16,27 +16,19 @@
 /* Whether the guest has let its processors go already, and needs nothing more. */
 #define FACT_LET_RUN "let-run"
 
-static gboolean
-find_nodes (VsRun *run, VsTagsSet set, const char *tag, GError **error)
-{
-  g_autoptr (GPtrArray) states = NULL;
-
-  vs_tags_aim (run, set);
-  states = vs_tags_look (run, tag, error);
-  if (states == NULL || !vs_tags_check_nodes (states, error))
-    return FALSE;
-  vs_tags_keep_nodes (run, states);
-  vs_tags_store_set (vs_run_get_facts (run), set);
-  return TRUE;
-}
-
-/* What isn't asked now would have to be asked while the guest stands still. */
+/* What isn't asked now would have to be asked while the guest stands still. The disks that are protected are those that
+ * are loaded: a guest that is reverted in place has the snapshot's own. */
 static gboolean
 look_first (VsRun *run, GError **error)
 {
-  return vs_revert_look_first (run, error)
-         && find_nodes (run, VS_TAGS_SNAPSHOT, vs_run_get_string (run, FACT_TAG), error)
-         && find_nodes (run, VS_TAGS_PRESENT, vs_run_get_string (run, FACT_UNDO_TAG), error);
+  g_autoptr (GPtrArray) states = vs_revert_look (run, error);
+
+  if (states == NULL || !vs_tags_check_nodes (states, error))
+    return FALSE;
+  vs_tags_keep_nodes (run, states);
+  vs_tags_store_set (vs_run_get_facts (run), VS_TAGS_SNAPSHOT);
+  vs_tags_store_set (vs_run_get_facts (run), VS_TAGS_PRESENT);
+  return TRUE;
 }
 
 static gboolean

@@ -149,8 +149,9 @@ choose (VsDomain *domain, JsonObject *facts)
   return &vs_workflow_snapshot_revert_restart;
 }
 
-gboolean
-vs_revert_look_first (VsRun *run, GError **error)
+/* The disks of the snapshot, when all is there that it takes. */
+GPtrArray *
+vs_revert_look (VsRun *run, GError **error)
 {
   const char *tag = vs_run_get_string (run, FACT_TAG);
   const char *nvram = vs_run_get_string (run, FACT_NVRAM);
@@ -160,18 +161,26 @@ vs_revert_look_first (VsRun *run, GError **error)
   vs_tags_aim (run, VS_TAGS_SNAPSHOT);
   states = vs_tags_claim (run, error) ? vs_tags_look (run, tag, error) : NULL;
   if (states == NULL || !vs_tags_check_complete (run, states, tag, error))
-    return FALSE;
+    return NULL;
   vmstate = vs_tags_get_vmstate (run, states);
   if (vs_run_get_flag (run, FACT_MEMORY) && (vmstate == NULL || vmstate->vm_state_size == 0))
     {
       g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_FOUND,
                    "The memory of snapshot %s isn't in its disks any more; somebody replaced the tag %s there",
                    vs_run_get_string (run, VS_FACT_SNAPSHOT), tag);
-      return FALSE;
+      return NULL;
     }
   if (vmstate != NULL)
     vs_run_set_int (run, "vm-state-size", vmstate->vm_state_size);
-  return nvram == NULL || vs_nvram_check (run, nvram, error);
+  return nvram == NULL || vs_nvram_check (run, nvram, error) ? g_steal_pointer (&states) : NULL;
+}
+
+gboolean
+vs_revert_look_first (VsRun *run, GError **error)
+{
+  g_autoptr (GPtrArray) states = vs_revert_look (run, error);
+
+  return states != NULL;
 }
 
 gboolean

@@ -17,6 +17,8 @@ G_BEGIN_DECLS
 #define FACT_RUN "run"                 /* the guest runs afterwards */
 #define FACT_GUEST "guest"             /* there is a guest afterwards */
 
+GPtrArray *vs_revert_look (VsRun *run,
+                           GError **error);
 gboolean vs_revert_look_first (VsRun *run,
                                GError **error);
 gboolean vs_revert_record (VsRun *run,

@@ -93,17 +93,43 @@ node_path (JsonObject *node)
   return g_strdup (inner != NULL ? inner : name);
 }
 
-/* The node behind a device; NULL when the guest has no such device, or nothing is in it. */
-static char *
-find_active_node (QmpClient *monitor, const char *target)
+static void
+command_free (QmpCommand *command)
+{
+  qmp_command_clear (command);
+  g_free (command);
+}
+
+static QmpCommand *
+add_command (GPtrArray *commands, const char *name, JsonObject *arguments)
+{
+  QmpCommand *command = g_new0 (QmpCommand, 1);
+
+  command->command = name;
+  command->arguments = arguments;
+  g_ptr_array_add (commands, command);
+  return command;
+}
+
+/* Asks which node is behind a device. */
+static void
+add_question (GPtrArray *commands, const char *target)
 {
   g_autofree char *id = vs_block_device_id (target);
   g_autofree char *path = g_strconcat ("/machine/peripheral/", id, NULL);
-  g_autoptr (JsonNode) reply =
-    qmp_client_call (monitor, "qom-get", qmp_args_new ("s:path", path, "s:property", "drive", NULL), NULL, NULL);
-  const char *node = reply != NULL && JSON_NODE_HOLDS_VALUE (reply) ? json_node_get_string (reply) : NULL;
 
-  return node != NULL && *node != '\0' ? g_strdup (node) : NULL;
+  add_command (commands, "qom-get", qmp_args_new ("s:path", path, "s:property", "drive", NULL));
+}
+
+/* NULL when the guest has no such device, or nothing is in it. */
+static const char *
+read_answer (const QmpCommand *command)
+{
+  const char *node = command->value != NULL && JSON_NODE_HOLDS_VALUE (command->value)
+                       ? json_node_get_string (command->value)
+                       : NULL;
+
+  return node != NULL && *node != '\0' ? node : NULL;
 }
 
 static JsonObject *
@@ -119,29 +145,62 @@ find_node (JsonArray *nodes, const char *name)
   return NULL;
 }
 
-/* A disk that the guest doesn't have, or has with another file in it, is looked at as a file. Not by query-block: it
- * repeats each backing chain, nested as deep as the chain is long. */
-static gboolean
-look_online (QmpClient *monitor, const char *tag, GPtrArray *states, GError **error)
+/* The nodes as they were remembered in this life of the service, unless one isn't. NULL then. */
+GPtrArray *
+vs_tags_list_known (VsRun *run)
 {
-  g_autoptr (JsonNode) reply =
-    qmp_client_call (monitor, "query-named-block-nodes", qmp_args_new ("b:flat", TRUE, NULL), NULL, error);
-  JsonArray *nodes = qmp_json_node_get_array (reply);
+  JsonArray *disks = json_object_get_array_member (vs_run_get_facts (run), VS_TAGS_FACT_DISKS);
+  g_autoptr (GPtrArray) states = vs_tags_list (run);
 
-  if (reply == NULL)
-    return FALSE;
   for (guint i = 0; i < states->len; i++)
     {
       VsTagState *state = g_ptr_array_index (states, i);
-      g_autofree char *name = find_active_node (monitor, state->target);
-      JsonObject *node = name != NULL ? find_node (nodes, name) : NULL;
-      g_autofree char *path = node != NULL ? node_path (node) : NULL;
 
-      if (g_strcmp0 (path, state->path) != 0)
-        continue;
-      state->node = g_steal_pointer (&name);
-      read_tags (node, tag, state);
+      state->node = g_strdup (json_object_get_string_member_with_default (json_array_get_object_element (disks, i), NODE,
+                                                                          NULL));
+      if (state->node == NULL)
+        return NULL;
     }
+  return vs_run_is_recovery (run) ? NULL : g_steal_pointer (&states);
+}
+
+/* A disk that the guest doesn't have, or has with another file in it, is looked at as a file. */
+static void
+read_state (VsTagState *state, JsonArray *nodes, const char *name, const char *tag)
+{
+  JsonObject *node = name != NULL ? find_node (nodes, name) : NULL;
+  g_autofree char *path = node != NULL ? node_path (node) : NULL;
+
+  if (g_strcmp0 (path, state->path) != 0)
+    return;
+  state->node = g_strdup (name);
+  read_tags (node, tag, state);
+}
+
+/* All questions at once, for each costs a way through QEMU's main loop, which the guest keeps busy. Not by query-block: it
+ * repeats each backing chain, nested as deep as the chain is long. */
+static gboolean
+look_online (VsRun *run, QmpClient *monitor, const char *tag, GPtrArray *states, GError **error)
+{
+  g_autoptr (GPtrArray) known = vs_tags_list_known (run);
+  g_autoptr (GPtrArray) commands = g_ptr_array_new_with_free_func ((GDestroyNotify) command_free);
+  QmpCommand *all = add_command (commands, "query-named-block-nodes", qmp_args_new ("b:flat", TRUE, NULL));
+  JsonArray *nodes;
+
+  for (guint i = 0; known == NULL && i < states->len; i++)
+    add_question (commands, ((VsTagState *) g_ptr_array_index (states, i))->target);
+  qmp_client_call_all (monitor, (QmpCommand **) commands->pdata, commands->len);
+  if (all->value == NULL)
+    {
+      g_propagate_error (error, g_steal_pointer (&all->error));
+      return FALSE;
+    }
+  nodes = qmp_json_node_get_array (all->value);
+  for (guint i = 0; i < states->len; i++)
+    read_state (g_ptr_array_index (states, i), nodes,
+                known != NULL ? ((VsTagState *) g_ptr_array_index (known, i))->node
+                              : read_answer (g_ptr_array_index (commands, i + 1)),
+                tag);
   return TRUE;
 }
 
@@ -174,7 +233,7 @@ vs_tags_look (VsRun *run, const char *tag, GError **error)
   g_autoptr (GPtrArray) states = vs_tags_list (run);
   QmpClient *monitor = vs_run_get_monitor (run, NULL);
 
-  if (monitor != NULL && !look_online (monitor, tag, states, error))
+  if (monitor != NULL && !look_online (run, monitor, tag, states, error))
     return NULL;
   for (guint i = 0; i < states->len; i++)
     {
@@ -233,30 +292,21 @@ vs_tags_keep_nodes (VsRun *run, GPtrArray *states)
   JsonArray *disks = json_object_get_array_member (vs_run_get_facts (run), VS_TAGS_FACT_DISKS);
 
   for (guint i = 0; i < states->len; i++)
-    json_object_set_string_member (json_array_get_object_element (disks, i), NODE,
-                                   ((const VsTagState *) g_ptr_array_index (states, i))->node);
+    {
+      const VsTagState *state = g_ptr_array_index (states, i);
+
+      if (state->node != NULL)
+        json_object_set_string_member (json_array_get_object_element (disks, i), NODE, state->node);
+    }
 }
 
 /* All disks with their nodes, as they were remembered in this life of the service, else as QEMU says. */
 GPtrArray *
 vs_tags_find_nodes (VsRun *run, const char *tag, GError **error)
 {
-  JsonArray *disks = json_object_get_array_member (vs_run_get_facts (run), VS_TAGS_FACT_DISKS);
-  g_autoptr (GPtrArray) states = vs_tags_list (run);
-  gboolean known = !vs_run_is_recovery (run);
+  g_autoptr (GPtrArray) states = vs_tags_list_known (run);
 
-  for (guint i = 0; i < states->len; i++)
-    {
-      VsTagState *state = g_ptr_array_index (states, i);
-
-      state->node = g_strdup (json_object_get_string_member_with_default (json_array_get_object_element (disks, i), NODE,
-                                                                          NULL));
-      known = known && state->node != NULL;
-    }
-  if (!known)
-    {
-      g_ptr_array_unref (states);
-      states = vs_tags_look (run, tag, error);
-    }
+  if (states == NULL)
+    states = vs_tags_look (run, tag, error);
   return states != NULL && vs_tags_check_nodes (states, error) ? g_steal_pointer (&states) : NULL;
 }

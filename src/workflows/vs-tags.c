@@ -189,17 +189,16 @@ vs_tags_protect (VsRun *run, const char *tag, GError **error)
   return vs_steps_call (run, "transaction", qmp_args_new ("a:actions", actions, NULL), error);
 }
 
-/* The job that saved or loaded is on record: QEMU may forget it. One that it doesn't know is forgotten already. */
+/* The job that saved or loaded is on record: QEMU may forget it. It refuses that for one that hasn't ended, or that it
+ * has forgotten already. */
 void
 vs_tags_dismiss (VsRun *run, const char *what)
 {
   g_autofree char *job_id = vs_steps_job_id (run, what);
   QmpClient *monitor = vs_run_get_monitor (run, NULL);
-  QmpJobStatus status;
 
-  if (monitor != NULL && qmp_job_query (monitor, job_id, &status, NULL, NULL)
-      && (status == QMP_JOB_SUCCEEDED || status == QMP_JOB_FAILED))
-    qmp_job_dismiss (monitor, job_id, NULL);
+  if (monitor != NULL)
+    qmp_job_dismiss (monitor, job_id);
 }
 
 /* Memory and all disks, in one stop that QEMU makes itself unless the guest stands already. */
@@ -271,23 +270,42 @@ vs_tags_apply_where_present (VsRun *run, const char *tag, GError **error)
   return states != NULL && for_each_image (run, tag, vs_image_snapshot_apply, states, TRUE, error);
 }
 
+static gboolean
+delete_online (VsRun *run, const char *tag, GStrv nodes, GError **error)
+{
+  QmpClient *monitor = vs_run_get_monitor (run, error);
+  g_autofree char *job_id = vs_steps_job_id (run, "delete");
+
+  return monitor != NULL
+         && qmp_job_run (monitor, "snapshot-delete",
+                         qmp_args_new ("s:job-id", job_id, "s:tag", tag, "S:devices", nodes, NULL), job_id, NULL, NULL,
+                         NULL, error);
+}
+
 /**
  * vs_tags_delete:
  * @run: a run with the fact of its disks
  * @tag: a tag
  * @error: where to put an error
  *
- * Removes @tag from every disk that has it. A disk that doesn't is done already.
+ * Removes @tag from every disk that has it. A disk that doesn't is done already. (QEMU passes over a disk without it, so
+ * where all nodes are known nobody looks.)
  *
  * Returns: whether no disk has it any more
  */
 gboolean
 vs_tags_delete (VsRun *run, const char *tag, GError **error)
 {
-  QmpClient *monitor = vs_run_get_monitor (run, NULL);
   g_autofree char *job_id = vs_steps_job_id (run, "delete");
-  g_autoptr (GPtrArray) states = NULL;
+  g_autoptr (GPtrArray) states = vs_tags_list_known (run);
   g_auto (GStrv) nodes = NULL;
+
+  if (states != NULL && states->len > 0 && vs_run_get_monitor (run, NULL) != NULL)
+    {
+      nodes = list_nodes (states, FALSE);
+      return delete_online (run, tag, nodes, error);
+    }
+  g_clear_pointer (&states, g_ptr_array_unref);
 
   /* Perhaps an earlier life of the service had it done already, and had no time to have QEMU forget the job. */
   if (!vs_steps_wait_for_job (run, job_id, error))
@@ -298,9 +316,5 @@ vs_tags_delete (VsRun *run, const char *tag, GError **error)
   if (!for_each_image (run, tag, vs_image_snapshot_delete, states, TRUE, error))
     return FALSE;
   nodes = list_nodes (states, TRUE);
-  if (nodes[0] == NULL)
-    return TRUE;
-  return qmp_job_run (monitor, "snapshot-delete",
-                      qmp_args_new ("s:job-id", job_id, "s:tag", tag, "S:devices", nodes, NULL), job_id, NULL, NULL,
-                      NULL, error);
+  return nodes[0] == NULL || delete_online (run, tag, nodes, error);
 }

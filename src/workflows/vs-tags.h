@@ -59,6 +59,7 @@ JsonArray *vs_tags_list_disks (VsSnapshotDef *snapshot);
 GPtrArray *vs_tags_list (VsRun *run);
 gboolean vs_tags_claim (VsRun *run,
                         GError **error);
+GPtrArray *vs_tags_list_known (VsRun *run);
 GPtrArray *vs_tags_look (VsRun *run,
                          const char *tag,
                          GError **error);

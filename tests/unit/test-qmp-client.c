@@ -218,6 +218,52 @@ test_out_of_order (void)
     }
 }
 
+/* Only a peer that has got both commands answers. */
+static void
+test_several_at_once (void)
+{
+  g_autoptr (Peer) peer = peer_new (two_reversed, NULL);
+  g_autoptr (QmpClient) client = connect_or_abort (peer);
+  g_auto (QmpCommand) first = { .command = "first", .arguments = qmp_args_new ("s:a", "b", NULL) };
+  g_auto (QmpCommand) second = { .command = "second" };
+  QmpCommand *commands[] = { &first, &second };
+
+  qmp_client_call_all (client, commands, G_N_ELEMENTS (commands));
+  for (guint i = 0; i < G_N_ELEMENTS (commands); i++)
+    {
+      g_assert_no_error (commands[i]->error);
+      g_assert_cmpstr (json_node_get_string (commands[i]->value), ==, commands[i]->command);
+    }
+}
+
+/* The first is answered, and then the peer is gone. */
+static void
+answer_one (Peer *peer, gpointer data)
+{
+  gint64 id;
+
+  peer_greet (peer);
+  id = peer_expect (peer, "first");
+  peer_expect (peer, "second");
+  peer_reply (peer, id, "\"first\"");
+}
+
+static void
+test_several_and_death (void)
+{
+  g_autoptr (Peer) peer = peer_new (answer_one, NULL);
+  g_autoptr (QmpClient) client = connect_or_abort (peer);
+  g_auto (QmpCommand) first = { .command = "first" };
+  g_auto (QmpCommand) second = { .command = "second" };
+  QmpCommand *commands[] = { &first, &second };
+
+  qmp_client_call_all (client, commands, G_N_ELEMENTS (commands));
+  g_assert_cmpstr (json_node_get_string (first.value), ==, "first");
+  g_assert_no_error (first.error);
+  g_assert_null (second.value);
+  g_assert_error (second.error, VMSNAP_ERROR, VMSNAP_ERROR_HYPERVISOR_GONE);
+}
+
 /* Answers 'slow' only after 'next' has come, so late. */
 static void
 late (Peer *peer, gpointer data)
@@ -640,6 +686,8 @@ main (int argc, char **argv)
   g_test_add_func ("/qmp/client/every-split-of-a-conversation-works", test_every_split);
   g_test_add_func ("/qmp/client/death-at-every-byte-ends-the-call", test_death_at_every_byte);
   g_test_add_func ("/qmp/client/answers-out-of-order-find-their-calls", test_out_of_order);
+  g_test_add_func ("/qmp/client/several-at-once-don-t-wait-for-each-other", test_several_at_once);
+  g_test_add_func ("/qmp/client/several-at-once-each-have-their-own-end", test_several_and_death);
   g_test_add_func ("/qmp/client/late-answer-is-dropped-after-a-deadline", test_deadline);
   g_test_add_func ("/qmp/client/late-answer-is-dropped-after-a-cancel", test_cancel);
   g_test_add_func ("/qmp/client/cancelled-before-is-never-sent", test_cancelled_before);
