@@ -111,6 +111,8 @@ class ServiceSide(Side):
     def revert(self, tag):
         self.client.run(snapshot_path(self.domain, tag), "Snapshot", "Revert")
 
+    protected_revert = revert
+
     def delete(self, tag):
         self.client.run(snapshot_path(self.domain, tag), "Snapshot", "Delete")
 
@@ -143,6 +145,16 @@ class BareSide(Side):
 
     def revert(self, tag):
         self._run("snapshot-load", tag, vmstate=self._nodes[0])
+
+    def protected_revert(self, tag):
+        """The same, with the present disks kept under a tag of their own until it has worked, as the service does it."""
+        kept = {"actions": [{"type": "blockdev-snapshot-internal-sync", "data": {"device": node, "name": "undo"}}
+                            for node in self._nodes]}
+        self.monitor.execute("stop")
+        self.monitor.execute("transaction", kept)
+        self.revert(tag)
+        self.monitor.execute("cont")
+        self._run("snapshot-delete", "undo")
 
     def delete(self, tag):
         self._run("snapshot-delete", tag)
