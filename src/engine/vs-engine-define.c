@@ -81,13 +81,28 @@ complete (Define *define, GError **error)
   return TRUE;
 }
 
+/* Its state goes with the domain, in which all of a transient one is. */
+static gboolean
+check_tpm (Define *define, GError **error)
+{
+  const VsTpmDef *tpm = define->def->tpm;
+
+  if (tpm == NULL || !tpm->persistent_state || (define->flags & VS_DEFINE_TRANSIENT) == 0)
+    return TRUE;
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_XML,
+               "line %u: persistent_state='yes' of <tpm> isn't supported for a transient domain; define the domain, or "
+               "leave it out",
+               tpm->line);
+  return FALSE;
+}
+
 static void
 prepare_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
 {
   Define *define = task_data;
   GError *error = NULL;
 
-  if (!complete (define, &error))
+  if (!check_tpm (define, &error) || !complete (define, &error))
     g_task_return_error (task, error);
   else
     g_task_return_boolean (task, TRUE);

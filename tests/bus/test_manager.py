@@ -82,6 +82,12 @@ class Manager(BusTestCase):
         work = {thread: done - before.get(thread, 0) for thread, done in self.work_of_threads().items()}
         self.assertLess(work[main_thread], max(work.values()) / 2, work)
 
+    def test_tpm_that_is_to_outlive_a_transient_domain_is_refused(self):
+        tpm = "\n<tpm model='tpm-crb'><backend type='emulator' version='2.0' persistent_state='yes'/></tpm>"
+        self.assert_refused("InvalidXml", MANAGER, "Manager", "CreateDomain", "s",
+                            plain_xml("transient", devices=tpm), says=["line 2", "persistent_state"])
+        self.define("persistent", devices=tpm)
+
     def test_definition_without_uuid_is_given_one(self):
         path = self.call("DefineDomain", "s", plain_xml("no-uuid", uuid=""))
         self.addCleanup(self.forget, path)
