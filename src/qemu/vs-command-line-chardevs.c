@@ -68,18 +68,35 @@ add_serial (VsCommandLine *line, const VsChardevDef *def, guint index, GError **
   return TRUE;
 }
 
+static const VsControllerDef *
+find_virtio_serial (VsCommandLine *line)
+{
+  for (guint i = 0; i < line->def->controllers->len; i++)
+    {
+      const VsControllerDef *def = g_ptr_array_index (line->def->controllers, i);
+
+      if (def->type == VS_CONTROLLER_VIRTIO_SERIAL)
+        return def;
+    }
+  return NULL;
+}
+
 /* One controller serves all; further ones that a definition has would be empty. */
 static gboolean
 add_virtio_serial (VsCommandLine *line, GError **error)
 {
+  const VsControllerDef *def = find_virtio_serial (line);
+  const guint needed = line->def->consoles->len + line->def->channels->len + 1;
   VsOption *device;
 
-  if (line->def->consoles->len + line->def->channels->len == 0)
+  if (needed == 1)
     return TRUE;
   device = vs_option_new ("virtio-serial-pci");
   vs_option_add (device, "id", "virtio-serial0");
-  if (line->def->consoles->len + line->def->channels->len > 30)
-    vs_option_add (device, "max_ports", "%u", line->def->consoles->len + line->def->channels->len + 1);
+  if (needed > 31 || (def != NULL && def->ports > 0))
+    vs_option_add (device, "max_ports", "%u", MAX (needed, def != NULL ? (guint) MAX (def->ports, 0) : 0));
+  if (def != NULL && def->vectors >= 0)
+    vs_option_add (device, "vectors", "%d", def->vectors);
   if (!vs_command_line_place (line, device, VS_SLOT_EXPRESS, error))
     {
       g_string_free (device, TRUE);

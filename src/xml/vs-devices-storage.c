@@ -230,6 +230,29 @@ controller_models (VsControllerType type)
     }
 }
 
+/* What the command line couldn't give the guest. */
+static void
+check_controller (VsXmlProblems *problems, xmlNode *node, const VsControllerDef *self)
+{
+  const gboolean is_serial = self->type == VS_CONTROLLER_VIRTIO_SERIAL;
+  const gboolean is_xhci =
+    self->type == VS_CONTROLLER_USB && (self->model == NULL || g_str_has_suffix (self->model, "-xhci"));
+  const gboolean is_companion = self->model != NULL && g_str_has_prefix (self->model, "ich9-uhci");
+
+  if (self->hotplug == VS_TRISTATE_OFF)
+    vs_xml_problems_add (problems, vs_xml_child (node, "target"),
+                         "<target hotplug='off'> isn't supported; accepted: hotplug='on', as without it");
+  if (self->ports >= 0 && !is_serial && !is_xhci)
+    vs_xml_problems_add (problems, node, "<controller ports=…> is for virtio-serial, qemu-xhci and nec-xhci only");
+  if (self->vectors >= 0 && !is_serial)
+    vs_xml_problems_add (problems, node, "<controller vectors=…> is for virtio-serial only");
+  if (is_companion && self->usb_master_startport >= 0
+      && self->usb_master_startport != 2 * (self->model[strlen ("ich9-uhci")] - '1'))
+    vs_xml_problems_add (problems, vs_xml_child (node, "master"),
+                         "<master startport='%d'> of %s isn't supported; accepted: '%d'", self->usb_master_startport,
+                         self->model, 2 * (self->model[strlen ("ich9-uhci")] - '1'));
+}
+
 /**
  * vs_controller_def_read:
  * @problems: where what is wrong goes
@@ -262,6 +285,7 @@ vs_controller_def_read (VsXmlProblems *problems, xmlNode *node)
                                                          -1);
   self->alias = vs_read_alias (node);
   vs_read_address (problems, node, &self->address);
+  check_controller (problems, node, self);
   return self;
 }
 

@@ -131,7 +131,7 @@ test_devices_are_understood (void)
   g_assert_cmpstr (port->model, ==, "pcie-root-port");
   g_assert_cmpint (port->chassis, ==, 2);
   g_assert_cmpint (port->port, ==, 0x11);
-  g_assert_cmpint (port->hotplug, ==, VS_TRISTATE_OFF);
+  g_assert_cmpint (port->hotplug, ==, VS_TRISTATE_ON);
   g_assert_cmpuint (port->address.function, ==, 1);
   g_assert_cmpint (interface->type, ==, VS_INTERFACE_BRIDGE);
   g_assert_cmpstr (interface->bridge, ==, "virbr0");
