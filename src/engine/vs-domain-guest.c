@@ -32,12 +32,14 @@ set_running (VsDomain *self)
 {
   VmSnapStateReason reason = take (&self->expected_resume);
 
+  self->doubtful = FALSE;
   if (reason != VMSNAP_STATE_REASON_UNKNOWN)
     self->running_reason = reason;
   vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_RUNNING, self->running_reason);
 }
 
-/* What query-status says, as our state. */
+/* What query-status says, as our state. A guest that stands still was paused by its user, unless it may have been by
+ * what an earlier life of the service left unfinished. */
 static void
 apply_status (VsDomain *self, const char *status)
 {
@@ -49,7 +51,7 @@ apply_status (VsDomain *self, const char *status)
     vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_CRASHED, VMSNAP_STATE_REASON_FAILED);
   else if (g_str_equal (status, "save-vm") || g_str_equal (status, "restore-vm"))
     vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_PAUSED, VMSNAP_STATE_REASON_SNAPSHOTTING);
-  else if ((g_str_equal (status, "paused") || g_str_equal (status, "prelaunch")) && self->announced)
+  else if ((g_str_equal (status, "paused") || g_str_equal (status, "prelaunch")) && self->announced && !self->doubtful)
     vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_PAUSED, VMSNAP_STATE_REASON_USER);
   else
     vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_PAUSED, self->reason);
@@ -79,6 +81,7 @@ on_stop (VsDomain *self, JsonObject *data)
 {
   VmSnapStateReason reason = take (&self->expected_stop);
 
+  self->doubtful = FALSE;
   if (reason == VMSNAP_STATE_REASON_UNKNOWN)
     ask_status (self);
   else
@@ -336,6 +339,7 @@ vs_domain_attach_guest (VsDomain *self, VsGuest *guest, VsDomainDef *live_def)
   self->live_def = vs_domain_def_ref (live_def);
   self->running_reason = VMSNAP_STATE_REASON_UNKNOWN;
   self->announced = FALSE;
+  self->doubtful = FALSE;
   g_signal_connect_object (guest, "exited", G_CALLBACK (on_exited), self, 0);
   vs_domain_notify (self, VS_DOMAIN_PROP_DEF);
   vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_PAUSED, VMSNAP_STATE_REASON_UNKNOWN);
@@ -413,6 +417,7 @@ void
 vs_domain_take_over (VsDomain *self, const char *status)
 {
   self->announced = TRUE;
+  self->doubtful = self->unsettled;
   if (status != NULL)
     apply_status (self, status);
 }

@@ -44,6 +44,7 @@ struct _VsDomain
   guint exit_deadline; /* it has exited; what it said last may still be on its way */
   VsDomainDef *live_def;
   gboolean announced;
+  gboolean doubtful; /* it isn't known who stopped it */
   VmSnapStateReason running_reason;
   VmSnapStateReason expected_stop;
   VmSnapStateReason expected_resume;

@@ -318,6 +318,8 @@ make_domain (VsEngine *self, Found *found)
     vs_domain_new (self->store, found->def != NULL ? found->def : found->live_def, found->def != NULL);
 
   vs_engine_show_records (found->records, domain);
+  if (found->journals->len > 0)
+    vs_domain_set_unsettled (domain, TRUE);
   if (found->guest != NULL)
     adopt (self, domain, found);
   else if (found->unknown)

@@ -178,6 +178,25 @@ class GuestsThatStandStill(RecoveryCase):
             if machine.tags() == [[], []]:
                 self.assertFalse(machine.store.exists())
 
+    def test_guest_runs_once_its_revert_can_be_finished(self):
+        """It was loaded, and its variables can't be put back, by this life and the next: until somebody mends that."""
+        folder = self.folder()
+        variables = folder / "vars.fd"
+        machine = self.machine(disks=[make_disk(folder / "a.qcow2")], uefi_nvram=variables)
+        machine.start()
+        machine.snapshot("one")
+        hidden = variables.rename(folder / "hidden.fd")
+        variables.mkdir()
+        self.assert_job_fails("Io", ["point of no return", variables], machine.ask_revert("one"))
+        self.service.kill()
+        self.service.start()
+        self.assertEqual(machine.state[0], "paused")
+        variables.rmdir()
+        hidden.rename(variables)
+        machine.snapshot("two")
+        self.assertEqual(machine.state, ("running", "from-snapshot"))
+        self.assert_tidy(machine)
+
     def test_no_two_jobs_have_one_number_after_a_reboot(self):
         """The runtime directory is new then, and job numbers begin anew."""
         machine = self.still_machine()
