@@ -4,7 +4,7 @@
 
 from vmsnaptest import main, make_disk, make_disks
 
-from recovery import ENOUGH, RecoveryCase, holds, write
+from recovery import ENOUGH, RecoveryCase, StoreWatch, holds, write
 
 
 class GuestsThatStandStill(RecoveryCase):
@@ -204,7 +204,8 @@ class GuestsThatStandStill(RecoveryCase):
             if "one" in machine.snapshots():
                 machine.delete("one")
             machine.start()
-            self.kill_after(machine.ask_snapshot("one"), n, machine)
+            with StoreWatch(machine) as changes:
+                self.kill_after(machine.ask_snapshot("one"), n, machine, changes)
             if machine.journals():
                 break
             self.service.start()
