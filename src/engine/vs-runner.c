@@ -170,7 +170,8 @@ run_forward (VsRun *self, guint from)
 
       if (!cancelled && run_step (self, i, &self->error))
         continue;
-      if (cancelled || g_error_matches (self->error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+      if (cancelled || g_error_matches (self->error, G_IO_ERROR, G_IO_ERROR_CANCELLED)
+          || g_error_matches (self->error, VMSNAP_ERROR, VMSNAP_ERROR_CANCELLED))
         {
           g_clear_error (&self->error);
           g_set_error (&self->error, VMSNAP_ERROR, VMSNAP_ERROR_CANCELLED, "%s was cancelled",

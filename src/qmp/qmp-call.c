@@ -76,8 +76,10 @@ timeout_error (QmpCall *call)
     return g_error_new (VMSNAP_ERROR, VMSNAP_ERROR_TIMEOUT,
                         "No greeting came in time from %s: QEMU hangs, or another program is connected to its monitor",
                         call->connection->name);
-  return g_error_new (VMSNAP_ERROR, VMSNAP_ERROR_TIMEOUT, "No answer to '%s' came in time from %s", call->command,
-                      call->connection->name);
+  return g_error_new (VMSNAP_ERROR, VMSNAP_ERROR_TIMEOUT,
+                      "No answer to '%s' came in time from %s: its QEMU hangs, or waits for a slow disk, and may still do "
+                      "what it was told when it goes on. Wait for it, or power the domain off",
+                      call->command, call->connection->name);
 }
 
 /* Whether to submit the call at all. */

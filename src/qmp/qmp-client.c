@@ -345,14 +345,16 @@ qmp_client_call_full (QmpClient *client,
  * @client: a client
  * @commands: (array length=n_commands): what to ask; the answers are put there
  * @n_commands: how many
+ * @cancellable: (nullable): ends the wait for all of them
  *
  * As qmp_client_call() for each, in this order, but without waiting for one's answer before the next is given. So it is
- * for commands that don't need each other to succeed.
+ * for commands that don't need each other to succeed. They have %QMP_DEFAULT_TIMEOUT together.
  */
 void
-qmp_client_call_all (QmpClient *client, QmpCommand **commands, guint n_commands)
+qmp_client_call_all (QmpClient *client, QmpCommand **commands, guint n_commands, GCancellable *cancellable)
 {
   g_autoptr (GPtrArray) calls = g_ptr_array_new ();
+  gint64 deadline = qmp_deadline (QMP_DEFAULT_TIMEOUT);
 
   for (guint i = 0; i < n_commands; i++)
     {
@@ -365,7 +367,7 @@ qmp_client_call_all (QmpClient *client, QmpCommand **commands, guint n_commands)
       g_autoptr (QmpCall) call = g_ptr_array_index (calls, i);
 
       if (call != NULL)
-        commands[i]->value = qmp_call_wait (call, qmp_deadline (QMP_DEFAULT_TIMEOUT), NULL, &commands[i]->error);
+        commands[i]->value = qmp_call_wait (call, deadline, cancellable, &commands[i]->error);
     }
 }
 

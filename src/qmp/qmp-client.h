@@ -144,7 +144,8 @@ typedef struct {
 /* Several at once: answered in their order, in the time of one when the way there and back is what takes long. */
 void qmp_client_call_all (QmpClient *client,
                           QmpCommand **commands,
-                          guint n_commands);
+                          guint n_commands,
+                          GCancellable *cancellable);
 void qmp_command_clear (QmpCommand *command);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (QmpCommand, qmp_command_clear)

@@ -89,7 +89,7 @@ find_job (QmpClient *client, const char *job_id, gboolean dismiss, JsonObject **
 
   if (dismiss)
     job_dismiss.arguments = qmp_args_new ("s:id", job_id, NULL);
-  qmp_client_call_all (client, commands, dismiss ? 2 : 1);
+  qmp_client_call_all (client, commands, dismiss ? 2 : 1, NULL);
   if (query_jobs.value == NULL)
     g_propagate_error (error, g_steal_pointer (&query_jobs.error));
   jobs = qmp_json_node_get_array (query_jobs.value);

@@ -189,7 +189,7 @@ look_online (VsRun *run, QmpClient *monitor, const char *tag, GPtrArray *states,
 
   for (guint i = 0; known == NULL && i < states->len; i++)
     add_question (commands, ((VsTagState *) g_ptr_array_index (states, i))->target);
-  qmp_client_call_all (monitor, (QmpCommand **) commands->pdata, commands->len);
+  qmp_client_call_all (monitor, (QmpCommand **) commands->pdata, commands->len, vs_run_get_cancellable (run));
   if (all->value == NULL)
     {
       g_propagate_error (error, g_steal_pointer (&all->error));
@@ -208,7 +208,8 @@ static gboolean
 look_offline (VsRun *run, const char *tag, VsTagState *state, GError **error)
 {
   g_autofree char *tool = vs_steps_image_tool (run, error);
-  g_autoptr (VsImageInfo) info = tool != NULL ? vs_image_info (tool, state->path, "qcow2", NULL, error) : NULL;
+  g_autoptr (VsImageInfo) info =
+    tool != NULL ? vs_image_info (tool, state->path, "qcow2", vs_run_get_cancellable (run), error) : NULL;
   const VsImageSnapshot *found;
 
   if (info == NULL)

@@ -4,7 +4,8 @@
 from gi.repository import GLib
 
 from support import BusTestCase
-from vmsnaptest import BUS_NAME, BusError, JobFailed, internal_snapshots, main, make_disk, qemu_img, snapshot_path
+from vmsnaptest import (BUS_NAME, BusError, JobFailed, continue_process, internal_snapshots, main, make_disk, qemu_img,
+                        snapshot_path, stop_process)
 
 NAMES_TAKEN = {
     "plain": "first",
@@ -329,6 +330,20 @@ class Running(SnapshotCase):
         self.assertEqual(self.state(), "running")
         event = self.client.wait_signal("Event", lambda signal: signal.arguments[0] == "snapshot-reverted")
         self.assertEqual(event.arguments[1]["snapshot"], path)
+
+    def test_cancel_before_anything_is_done_needs_no_answer_of_qemu(self):
+        (pid,) = self.service.guests()
+        self.addCleanup(continue_process, pid)
+        stop_process(pid)
+        job = self.client.call(self.domain, "Domain", "CreateSnapshot", "s", "never", location="internal")
+        self.client.wait_property(job, "Job", "Phase", "Checking disks")
+        self.client.call(job, "Job", "Cancel")
+        end = self.client.end_of_job(job)
+        self.assertEqual((end.state, end.error), ("cancelled", "Cancelled"))
+        self.assertEqual(end.message, "snapshot-create was cancelled")
+        continue_process(pid)
+        self.create("after")
+        self.assertEqual(self.list(), ["after"])
 
     def test_bytes_and_phases_are_told(self):
         job = self.client.call(self.domain, "Domain", "CreateSnapshot", "s", "one", location="internal")

@@ -228,7 +228,7 @@ test_several_at_once (void)
   g_auto (QmpCommand) second = { .command = "second" };
   QmpCommand *commands[] = { &first, &second };
 
-  qmp_client_call_all (client, commands, G_N_ELEMENTS (commands));
+  qmp_client_call_all (client, commands, G_N_ELEMENTS (commands), NULL);
   for (guint i = 0; i < G_N_ELEMENTS (commands); i++)
     {
       g_assert_no_error (commands[i]->error);
@@ -257,11 +257,41 @@ test_several_and_death (void)
   g_auto (QmpCommand) second = { .command = "second" };
   QmpCommand *commands[] = { &first, &second };
 
-  qmp_client_call_all (client, commands, G_N_ELEMENTS (commands));
+  qmp_client_call_all (client, commands, G_N_ELEMENTS (commands), NULL);
   g_assert_cmpstr (json_node_get_string (first.value), ==, "first");
   g_assert_no_error (first.error);
   g_assert_null (second.value);
   g_assert_error (second.error, VMSNAP_ERROR, VMSNAP_ERROR_HYPERVISOR_GONE);
+}
+
+/* The first is answered, and then the caller has had enough. */
+static void
+answer_one_and_cancel (Peer *peer, gpointer cancellable)
+{
+  gint64 id;
+
+  peer_greet (peer);
+  id = peer_expect (peer, "first");
+  peer_expect (peer, "second");
+  peer_reply (peer, id, "\"first\"");
+  g_cancellable_cancel (cancellable);
+  peer_expect_end (peer);
+}
+
+static void
+test_several_and_cancel (void)
+{
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (Peer) peer = peer_new (answer_one_and_cancel, cancellable);
+  g_autoptr (QmpClient) client = connect_or_abort (peer);
+  g_auto (QmpCommand) first = { .command = "first" };
+  g_auto (QmpCommand) second = { .command = "second" };
+  QmpCommand *commands[] = { &first, &second };
+
+  qmp_client_call_all (client, commands, G_N_ELEMENTS (commands), cancellable);
+  g_assert_null (second.value);
+  g_assert_error (second.error, VMSNAP_ERROR, VMSNAP_ERROR_CANCELLED);
+  qmp_client_close (client);
 }
 
 /* Answers 'slow' only after 'next' has come, so late. */
@@ -688,6 +718,7 @@ main (int argc, char **argv)
   g_test_add_func ("/qmp/client/answers-out-of-order-find-their-calls", test_out_of_order);
   g_test_add_func ("/qmp/client/several-at-once-don-t-wait-for-each-other", test_several_at_once);
   g_test_add_func ("/qmp/client/several-at-once-each-have-their-own-end", test_several_and_death);
+  g_test_add_func ("/qmp/client/several-at-once-are-given-up-together", test_several_and_cancel);
   g_test_add_func ("/qmp/client/late-answer-is-dropped-after-a-deadline", test_deadline);
   g_test_add_func ("/qmp/client/late-answer-is-dropped-after-a-cancel", test_cancel);
   g_test_add_func ("/qmp/client/cancelled-before-is-never-sent", test_cancelled_before);
