@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Private buses: a session bus, and a system bus with a real polkitd on it."""
 
+import fcntl
 import glob
 import os
 import pathlib
@@ -160,20 +161,25 @@ class Polkit:
 
     It looks for actions and rules in fixed places. Where the test may, polkitd
     gets a mount namespace of its own with the test's folders over them; else the
-    files are put there under names of their own, and taken away at the end.
+    files are put there under names of their own, and taken away at the end;
+    other tests that want to do so wait until then.
     """
 
     def __init__(self, directory, address, actions, rules):
         self._placed = []
         self._process = None
+        self._turn = None
         self._actions = self._folder(directory / "polkit-actions")
         self._rules = self._folder(directory / "polkit-rules")
         self._in_namespace = self._may_unshare()
         if self._in_namespace:
             for action in glob.glob(f"{POLKIT_ACTIONS}/*.policy"):
                 shutil.copy(action, self._actions)
-        self._place(actions, rules)
+        else:
+            self._turn = os.open(POLKIT_ACTIONS, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fcntl.flock(self._turn, fcntl.LOCK_EX)
         try:
+            self._place(actions, rules)
             self._start(address)
         except BaseException:
             self.stop()
@@ -236,4 +242,7 @@ class Polkit:
         for path in self._placed:
             path.unlink(missing_ok=True)
         self._placed = []
+        if self._turn is not None:
+            os.close(self._turn)
+            self._turn = None
 
