@@ -9,7 +9,7 @@ import pathlib
 import shutil
 import xml.etree.ElementTree as ElementTree
 
-from vmsnaptest import JobFailed, firmware, main, make_disks, paths, qemu_img, wait_until
+from vmsnaptest import firmware, main, make_disks, paths, qemu_img, wait_until
 
 from machines import ServiceCase
 
@@ -111,22 +111,22 @@ class Firmware(UefiCase):
     def test_missing_template_is_named_and_nothing_is_left(self):
         path, details = self.named_store("/nonexistent/VARS.fd")
         machine = self.uefi(**details)
-        self.assert_job_fails("Io", [path, "/nonexistent/VARS.fd"], machine.call("Start"))
+        self.assert_job_fails("NotFound", [machine.name, "/nonexistent/VARS.fd"], machine.call("Start"))
         self.assertEqual(machine.state[0], "shutoff")
         self.assertFalse(path.exists())
 
     def test_failed_start_leaves_no_store(self):
+        kernel = self.folder() / "vmlinuz"
+        kernel.write_bytes(b"")
         machine = self.undefined_uefi()
-        machine.call_manager("DefineDomain", machine.xml().replace(str(paths.guest().kernel), "/nonexistent/vmlinuz"))
-        with self.assertRaises(JobFailed):
-            machine.start()
+        machine.call_manager("DefineDomain", machine.xml().replace(str(paths.guest().kernel), str(kernel)))
+        self.assert_job_fails("Hypervisor", [], machine.call("Start"))
         self.assertFalse(machine.variables.exists())
         # One that was there stays.
         machine.define().start(paused=True).shut_off()
         changed = scribble(machine.variables, b"s")
-        machine.call_manager("DefineDomain", machine.xml().replace(str(paths.guest().kernel), "/nonexistent/vmlinuz"))
-        with self.assertRaises(JobFailed):
-            machine.start()
+        machine.call_manager("DefineDomain", machine.xml().replace(str(paths.guest().kernel), str(kernel)))
+        self.assert_job_fails("Hypervisor", [], machine.call("Start"))
         self.assertEqual(digest(machine.variables), changed)
 
     def test_undefine_takes_our_store_and_leaves_the_users(self):
@@ -272,7 +272,7 @@ class Snapshots(UefiCase):
         machine.snapshot("off")
         kept = self.kept(machine)
         machine.define()
-        kernel.unlink()
+        kernel.write_bytes(b"")
         # There are none.
         self.assert_job_fails("Hypervisor", [], machine.ask_revert("off", running=True))
         self.assertFalse(machine.variables.exists())
