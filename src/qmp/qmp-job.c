@@ -9,6 +9,7 @@
 #include "qmp-job.h"
 
 #include "qmp-connection.h"
+#include "qmp-message.h"
 #include "vmsnap-error.h"
 
 typedef struct
@@ -275,8 +276,8 @@ finish (Wait *wait, GError **error)
     return TRUE;
   if (wait->cancel_sent)
     return check_cancelled (wait->cancellable, wait->job_id, error);
-  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_HYPERVISOR, "QEMU's job '%s' failed: %s", wait->job_id,
-               job_error != NULL ? job_error : "no reason given");
+  g_set_error (error, VMSNAP_ERROR, qmp_error_code_for_words (job_error != NULL ? job_error : ""),
+               "QEMU's job '%s' failed: %s", wait->job_id, job_error != NULL ? job_error : "no reason given");
   return FALSE;
 }
 

@@ -145,6 +145,22 @@ shorten (const char *desc)
 }
 
 /**
+ * qmp_error_code_for_words:
+ * @words: what QEMU says went wrong
+ *
+ * QEMU has no codes for what the system told it, only the C library's words (in the C locale, in which we start it).
+ *
+ * Returns: %VMSNAP_ERROR_NO_SPACE or %VMSNAP_ERROR_HYPERVISOR
+ */
+int
+qmp_error_code_for_words (const char *words)
+{
+  return strstr (words, "No space left on device") != NULL || strstr (words, "Disk quota exceeded") != NULL
+           ? VMSNAP_ERROR_NO_SPACE
+           : VMSNAP_ERROR_HYPERVISOR;
+}
+
+/**
  * qmp_message_to_error:
  * @message: an answer of the type %QMP_MESSAGE_ERROR
  * @command: the command that it answers
@@ -152,8 +168,8 @@ shorten (const char *desc)
  * QEMU's classes of errors mean little since 1.2: all but a few are GenericError, and only CommandNotFound gets a code
  * of its own here. A class other than GenericError stands at the message's end, where qmp_error_is_class() finds it.
  *
- * Returns: (transfer full): %VMSNAP_ERROR_HYPERVISOR with the command and QEMU's words, or %VMSNAP_ERROR_NOT_SUPPORTED
- * for a command that this QEMU doesn't have
+ * Returns: (transfer full): %VMSNAP_ERROR_HYPERVISOR with the command and QEMU's words, %VMSNAP_ERROR_NO_SPACE where they
+ * say so, or %VMSNAP_ERROR_NOT_SUPPORTED for a command that this QEMU doesn't have
  */
 GError *
 qmp_message_to_error (JsonObject *message, const char *command)
@@ -161,13 +177,14 @@ qmp_message_to_error (JsonObject *message, const char *command)
   JsonObject *object = qmp_json_get_object (message, "error");
   const char *class_name = qmp_json_get_string (object, "class");
   g_autofree char *desc = shorten (qmp_json_get_string (object, "desc"));
+  int code = qmp_error_code_for_words (desc);
 
   if (g_strcmp0 (class_name, "CommandNotFound") == 0)
     return g_error_new (VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED,
                         "This version of QEMU has no command '%s': %s (CommandNotFound)", command, desc);
   if (class_name == NULL || g_str_equal (class_name, "GenericError"))
-    return g_error_new (VMSNAP_ERROR, VMSNAP_ERROR_HYPERVISOR, "QEMU refused '%s': %s", command, desc);
-  return g_error_new (VMSNAP_ERROR, VMSNAP_ERROR_HYPERVISOR, "QEMU refused '%s': %s (%s)", command, desc, class_name);
+    return g_error_new (VMSNAP_ERROR, code, "QEMU refused '%s': %s", command, desc);
+  return g_error_new (VMSNAP_ERROR, code, "QEMU refused '%s': %s (%s)", command, desc, class_name);
 }
 
 /**

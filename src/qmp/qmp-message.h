@@ -38,6 +38,7 @@ gboolean qmp_message_get_version (JsonObject *greeting,
                                   guint *micro);
 GError *qmp_message_to_error (JsonObject *message,
                               const char *command);
+int qmp_error_code_for_words (const char *words);
 gboolean qmp_error_is_class (const GError *error,
                              const char *class_name);
 

@@ -4,7 +4,6 @@
  * the disks alone by qemu-img while there is none.
  */
 #include <string.h>
-#include <sys/statvfs.h>
 
 #include "vmsnap-error.h"
 #include "vmsnap-names.h"
@@ -65,25 +64,11 @@ check (VsEngine *engine, VsDomain *domain, JsonObject *facts, GError **error)
   return vs_tags_choose_disks (vs_domain_get_def (domain), facts, error);
 }
 
-/* A save that runs out of space leaves the guest with a broken disk: better not to begin. The resident memory is more
- * than will be written, for pages of zeros aren't. */
+/* Without a guest it is qemu-img's to find out. */
 static gboolean
-check_space (VsRun *run, const VsTagState *vmstate, GError **error)
+check_room (VsRun *run, GError **error)
 {
-  guint64 needed = vs_steps_resident_memory (run);
-  struct statvfs fs;
-  guint64 room;
-
-  if (!vs_run_get_flag (run, FACT_ACTIVE) || statvfs (vmstate->path, &fs) != 0 || g_str_has_prefix (vmstate->path, "/dev/"))
-    return TRUE;
-  room = (guint64) fs.f_bavail * fs.f_frsize;
-  if (room >= needed)
-    return TRUE;
-  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NO_SPACE,
-               "%s has room for %" G_GUINT64_FORMAT " MiB more, and the guest's memory may need %" G_GUINT64_FORMAT
-               " MiB; free some space there",
-               vmstate->path, room >> 20, needed >> 20);
-  return FALSE;
+  return !vs_run_get_flag (run, FACT_ACTIVE) || vs_tags_check_room (run, vs_steps_resident_memory (run), error);
 }
 
 /* QEMU keeps what it knows of a qcow2 file in memory, so its bytes can't be put back under a guest that lives on. */
@@ -136,7 +121,7 @@ look_first (VsRun *run, GError **error)
                    state->target, state->path, tag);
       return FALSE;
     }
-  return look_at_variables (run, error) && check_space (run, vs_tags_get_vmstate (run, states), error);
+  return look_at_variables (run, error) && check_room (run, error);
 }
 
 /* How long the guest stood still, by QEMU's own clock. */

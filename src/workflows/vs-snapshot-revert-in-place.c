@@ -16,8 +16,9 @@
 /* Whether the guest has let its processors go already, and needs nothing more. */
 #define FACT_LET_RUN "let-run"
 
-/* What isn't asked now would have to be asked while the guest stands still. The disks that are protected are those that
- * are loaded: a guest that is reverted in place has the snapshot's own. */
+/* What isn't asked now would have to be asked while the guest stands still; and a load that fails for want of room would
+ * end it. The disks that are protected are those that are loaded: a guest that is reverted in place has the snapshot's
+ * own. */
 static gboolean
 look_first (VsRun *run, GError **error)
 {
@@ -28,7 +29,7 @@ look_first (VsRun *run, GError **error)
   vs_tags_keep_nodes (run, states);
   vs_tags_store_set (vs_run_get_facts (run), VS_TAGS_SNAPSHOT);
   vs_tags_store_set (vs_run_get_facts (run), VS_TAGS_PRESENT);
-  return TRUE;
+  return vs_tags_check_room (run, 0, error);
 }
 
 static gboolean

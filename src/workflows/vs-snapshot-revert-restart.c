@@ -41,6 +41,8 @@ has_guest (VsRun *run)
 static gboolean
 save_guest (VsRun *run, GError **error)
 {
+  if (!vs_tags_check_room (run, vs_steps_resident_memory (run), error))
+    return FALSE;
   if (vs_run_get_flag (run, FACT_RUNNING) && !vs_steps_stop (run, VMSNAP_STATE_REASON_SNAPSHOTTING, error))
     return FALSE;
   if (!vs_tags_save (run, vs_run_get_string (run, FACT_UNDO_TAG), error))

@@ -63,6 +63,12 @@ GPtrArray *vs_tags_list_known (VsRun *run);
 GPtrArray *vs_tags_look (VsRun *run,
                          const char *tag,
                          GError **error);
+gboolean vs_tags_check_room_at (const char *path,
+                                guint64 needed,
+                                GError **error);
+gboolean vs_tags_check_room (VsRun *run,
+                             guint64 memory,
+                             GError **error);
 const VsTagState *vs_tags_get_vmstate (VsRun *run,
                                        GPtrArray *states);
 GPtrArray *vs_tags_find_nodes (VsRun *run,

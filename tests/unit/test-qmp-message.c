@@ -189,6 +189,17 @@ test_error_class (void)
 }
 
 static void
+test_no_space (void)
+{
+  g_autoptr (GError) error = error_for ("{\"error\": {\"class\": \"GenericError\", \"desc\": "
+                                        "\"Could not write: No space left on device\"}}",
+                                        "transaction");
+
+  g_assert_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NO_SPACE);
+  g_assert_nonnull (strstr (error->message, "Could not write"));
+}
+
+static void
 test_unknown_command (void)
 {
   g_autoptr (GError) error = error_for ("{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"no such\"}}", "fly");
@@ -252,6 +263,7 @@ main (int argc, char **argv)
   g_test_add_func ("/qmp/message/version-or-nothing", test_version);
   g_test_add_func ("/qmp/message/error-carries-command-and-words", test_error_carries_the_words);
   g_test_add_func ("/qmp/message/error-class-can-be-asked", test_error_class);
+  g_test_add_func ("/qmp/message/full-disk-is-no-space", test_no_space);
   g_test_add_func ("/qmp/message/unknown-command-is-not-supported", test_unknown_command);
   g_test_add_func ("/qmp/message/long-error-is-cut", test_long_error_is_cut);
   g_test_add_func ("/qmp/message/getters-take-anything", test_getters_take_anything);
