@@ -174,6 +174,7 @@ on_leftover_settled (VsRun *run, const GError *error, gpointer user_data)
   g_autoptr (VsJob) job = g_object_ref (task->job);
   g_autoptr (GError) refusal = NULL;
 
+  vs_engine_release_disks (queue->engine, queue->domain);
   if (!vs_journal_exists (leftover->journal, queue->engine->store))
     {
       settle_first (task, journals);

@@ -28,6 +28,7 @@ static GString *log_;
 static const char *failing = "";
 static gboolean happened_answer;
 static gboolean cancel_in_two;
+static GPtrArray *claimed_in_undo; /* of VsDiskChain */
 static GMutex gate;
 
 static gboolean
@@ -53,8 +54,16 @@ one (VsRun *run, GError **error)
 }
 
 static gboolean
+claim (VsRun *run, gpointer chains, GError **error)
+{
+  return vs_engine_claim_disks (vs_run_get_engine (run), vs_run_get_def (run), chains, error);
+}
+
+static gboolean
 undo_one (VsRun *run, GError **error)
 {
+  if (claimed_in_undo != NULL)
+    g_assert_true (vs_run_on_main (run, claim, claimed_in_undo, NULL));
   return act (run, "-one", error);
 }
 
@@ -345,6 +354,45 @@ test_failed_undo_is_tried_again (Fixture *fixture, gconstpointer data)
   g_assert_cmpstr (log_->str, ==, "-one one two three ");
 }
 
+/* A file that any domain can claim: the array owns it. */
+static GPtrArray *
+make_chains (const char *path)
+{
+  const VsDiskDef disk = { .target = (char *) "vda", .path = (char *) path, .format = (char *) "raw" };
+  g_autoptr (GError) error = NULL;
+  GPtrArray *chains = g_ptr_array_new_with_free_func ((GDestroyNotify) vs_disk_chain_unref);
+
+  g_assert_true (g_file_set_contents (path, "disk", -1, NULL));
+  g_ptr_array_add (chains, vs_disk_chain_probe (&disk, NULL, &error));
+  g_assert_no_error (error);
+  return chains;
+}
+
+/* Other domains may use the disks of one that waits to be settled, and is off. */
+static void
+test_failed_undo_lets_go_of_the_disks (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (VsJournal) journal = leave_behind (fixture, 1, FALSE);
+  g_autofree char *path = g_build_filename (fixture->directory, "disk.raw", NULL);
+  g_autoptr (GPtrArray) chains = make_chains (path);
+  g_autoptr (GString) xml = g_string_new (XML);
+  g_autoptr (VsDomainDef) other = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_string_replace (xml, UUID, "00000000-0000-4000-8000-00000000ffff", 0);
+  other = vs_domain_def_parse (xml->str, VS_DOMAIN_DEF_NONE, &error);
+  g_assert_no_error (error);
+  claimed_in_undo = chains;
+  failing = "-one";
+  g_test_expect_message (G_LOG_DOMAIN, G_LOG_LEVEL_WARNING, "*could not be undone*");
+  run_one (fixture);
+  g_test_assert_expected_messages ();
+  claimed_in_undo = NULL;
+  g_assert_true (vs_engine_claim_disks (fixture->engine, other, chains, &error));
+  g_assert_no_error (error);
+  g_unlink (path);
+}
+
 /* What an earlier step protected may be all that is left: it isn't tidied away past a step that couldn't be undone. */
 static void
 test_failed_undo_keeps_what_protects (Fixture *fixture, gconstpointer data)
@@ -559,6 +607,7 @@ main (int argc, char *argv[])
   ADD ("/run/unfinished-operation-is-finished-before-the-next", test_unfinished_is_finished_first);
   ADD ("/run/failed-undo-is-tried-again-before-the-next", test_failed_undo_is_tried_again);
   ADD ("/run/failed-undo-keeps-what-protects", test_failed_undo_keeps_what_protects);
+  ADD ("/run/failed-undo-lets-go-of-the-disks", test_failed_undo_lets_go_of_the_disks);
   ADD ("/recovery/does-not-turn-round", test_recovery_does_not_turn_round);
   ADD ("/recovery/goes-back-before-the-commit-point", test_recovery_goes_back);
   ADD ("/recovery/goes-forward-past-the-commit-point", test_recovery_goes_forward);
