@@ -22,7 +22,7 @@ check (GTask *task, VsDomain *domain, VsControl control)
   VmSnapDomainState state = vs_domain_get_state (domain);
 
   if (!vs_domain_is_active (domain))
-    return refuse (task, domain, "start it first");
+    return refuse (task, domain, control == VS_CONTROL_POWER_OFF ? "there is nothing to power off" : "start it first");
   if (control != VS_CONTROL_POWER_OFF && !vs_domain_is_reachable (domain))
     {
       g_task_return_new_error (task, VMSNAP_ERROR, VMSNAP_ERROR_HYPERVISOR_GONE,
@@ -67,7 +67,7 @@ on_reply (GObject *source, GAsyncResult *result, gpointer user_data)
 static void
 call (GTask *task, VsDomain *domain, const char *command)
 {
-  gint64 timeout = vs_domain_get_job (domain) != NULL ? QMP_NO_TIMEOUT : QMP_DEFAULT_TIMEOUT;
+  gint64 timeout = vs_domain_get_job (domain) != NULL ? QMP_NO_TIMEOUT : VS_ANSWER_TIMEOUT;
 
   qmp_client_call_async (vs_guest_get_client (vs_domain_get_guest (domain)), command, NULL, -1, timeout, NULL, on_reply,
                          g_object_ref (task));
@@ -87,7 +87,7 @@ on_crashed_reset (GObject *source, GAsyncResult *result, gpointer user_data)
       g_task_return_error (task, error);
       return;
     }
-  qmp_client_call_async (QMP_CLIENT (source), "cont", NULL, -1, QMP_DEFAULT_TIMEOUT, NULL, on_reply,
+  qmp_client_call_async (QMP_CLIENT (source), "cont", NULL, -1, VS_ANSWER_TIMEOUT, NULL, on_reply,
                          g_object_ref (task));
 }
 
@@ -100,7 +100,7 @@ reset (GTask *task, VsDomain *domain)
       return;
     }
   qmp_client_call_async (vs_guest_get_client (vs_domain_get_guest (domain)), "system_reset", NULL, -1,
-                         QMP_DEFAULT_TIMEOUT, NULL, on_crashed_reset, g_object_ref (task));
+                         VS_ANSWER_TIMEOUT, NULL, on_crashed_reset, g_object_ref (task));
 }
 
 static void

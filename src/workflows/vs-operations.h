@@ -5,6 +5,10 @@
 
 G_BEGIN_DECLS
 
+/* How long a caller is kept waiting for QEMU's answer to a word: less than the 25 s after which D-Bus's libraries give up
+ * and tell of no reply. */
+#define VS_ANSWER_TIMEOUT ((gint64) 20 * G_USEC_PER_SEC)
+
 /*
  * What can be asked of a domain. All on the main thread; none waits. The ones that return a VsJob (transfer none; the
  * engine keeps it) refuse at once what can be known to be wrong at once, and check again when their turn comes.

@@ -16,6 +16,7 @@ typedef struct
   int fd;
   int writing_fd;
   gint64 set;
+  gint64 deadline; /* of the monotonic clock */
 } Shot;
 
 static void
@@ -88,8 +89,8 @@ on_fd_added (GObject *source, GAsyncResult *result, gpointer user_data)
   shot->set = json_object_get_int_member_with_default (json_node_get_object (reply), "fdset-id", 0);
   path = g_strdup_printf ("/dev/fdset/%" G_GINT64_FORMAT, shot->set);
   qmp_client_call_async (QMP_CLIENT (source), "screendump",
-                         qmp_args_new ("s:filename", path, "s:format", "png", NULL), -1, QMP_DEFAULT_TIMEOUT, NULL,
-                         on_dumped, g_object_ref (task));
+                         qmp_args_new ("s:filename", path, "s:format", "png", NULL), -1,
+                         MAX (shot->deadline - g_get_monotonic_time (), 1), NULL, on_dumped, g_object_ref (task));
 }
 
 /* The picture's file, and the descriptor that QEMU writes it through: QEMU takes one from a set only when it was opened
@@ -128,6 +129,7 @@ vs_operation_screenshot_async (VsDomain *domain, GAsyncReadyCallback callback, g
   GError *error = NULL;
 
   shot->fd = shot->writing_fd = -1;
+  shot->deadline = g_get_monotonic_time () + VS_ANSWER_TIMEOUT;
   g_task_set_task_data (task, shot, (GDestroyNotify) shot_free);
   if (client == NULL)
     {
@@ -143,7 +145,7 @@ vs_operation_screenshot_async (VsDomain *domain, GAsyncReadyCallback callback, g
       g_task_return_error (task, error);
       return;
     }
-  qmp_client_call_async (client, "add-fd", NULL, shot->writing_fd, QMP_DEFAULT_TIMEOUT, NULL, on_fd_added,
+  qmp_client_call_async (client, "add-fd", NULL, shot->writing_fd, VS_ANSWER_TIMEOUT, NULL, on_fd_added,
                          g_object_ref (task));
 }
 

@@ -5,7 +5,8 @@ import os
 import uuid as uuid_module
 
 from support import BusTestCase, plain_xml
-from vmsnaptest import BUS_NAME, MANAGER, BareQmp, BusError, Disk, main, make_disk, paths, wait_until
+from vmsnaptest import (BUS_NAME, MANAGER, BareQmp, BusError, Disk, continue_process, main, make_disk, paths, stop_process,
+                        wait_until)
 
 
 class Domain(BusTestCase):
@@ -108,6 +109,18 @@ class Domain(BusTestCase):
         for member in ("Shutdown", "PowerOff", "Reset", "Pause", "Resume", "Screenshot"):
             with self.subTest(member):
                 self.assert_refused("InvalidState", path, "Domain", member, says="off")
+
+    def test_caller_hears_of_a_hanging_qemu_before_d_bus_gives_up(self):
+        path = self.define("hanging")
+        self.start(path)
+        (pid,) = self.service.guests()
+        self.addCleanup(continue_process, pid)
+        stop_process(pid)
+        with self.assertRaises(BusError) as caught:
+            self.client.call(path, "Domain", "Pause", timeout=25)
+        self.assert_error(caught.exception, "Timeout", ["hanging", "power the domain off"])
+        continue_process(pid)
+        self.wait_state(path, "paused")
 
     def test_start_of_a_running_domain_is_refused(self):
         path = self.define("twice")
