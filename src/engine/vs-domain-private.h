@@ -33,6 +33,8 @@ struct _VsDomain
   VsJob *job;
   VsWish wish;
   gboolean unsettled;
+  gboolean has_managed_save;
+  gboolean held;
 
   GHashTable *snapshots;
   VsSnapshot *current;

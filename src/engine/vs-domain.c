@@ -43,7 +43,7 @@ vs_domain_get_property (GObject *object, guint id, GValue *value, GParamSpec *ps
       g_value_set_boolean (value, self->guest_agent);
       break;
     case VS_DOMAIN_PROP_MANAGED_SAVE:
-      g_value_set_boolean (value, FALSE);
+      g_value_set_boolean (value, self->has_managed_save);
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -309,10 +309,49 @@ vs_domain_get_guest_agent (VsDomain *self)
   return self->guest_agent;
 }
 
+/**
+ * vs_domain_get_has_managed_save:
+ * @self: a domain
+ *
+ * Returns: whether there is an image in the store that its next start restores from
+ */
 gboolean
 vs_domain_get_has_managed_save (VsDomain *self)
 {
-  return FALSE;
+  return self->has_managed_save;
+}
+
+void
+vs_domain_set_has_managed_save (VsDomain *self, gboolean has_managed_save)
+{
+  if (self->has_managed_save == has_managed_save)
+    return;
+  self->has_managed_save = has_managed_save;
+  vs_domain_notify (self, VS_DOMAIN_PROP_MANAGED_SAVE);
+}
+
+/**
+ * vs_domain_get_held:
+ * @self: a domain
+ *
+ * Returns: whether its guest must stand still, for its memory is being written into an image, or read from one: if it
+ *   ran now, disks and memory would be of different times
+ */
+gboolean
+vs_domain_get_held (VsDomain *self)
+{
+  return self->held;
+}
+
+/**
+ * vs_domain_set_held:
+ * @self: a domain
+ * @held: whether its guest must stand still, until the operation that says so ends
+ */
+void
+vs_domain_set_held (VsDomain *self, gboolean held)
+{
+  self->held = held;
 }
 
 /**

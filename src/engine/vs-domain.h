@@ -53,6 +53,11 @@ void vs_domain_set_unsettled (VsDomain *self,
                               gboolean unsettled);
 gboolean vs_domain_get_guest_agent (VsDomain *self);
 gboolean vs_domain_get_has_managed_save (VsDomain *self);
+void vs_domain_set_has_managed_save (VsDomain *self,
+                                     gboolean has_managed_save);
+gboolean vs_domain_get_held (VsDomain *self);
+void vs_domain_set_held (VsDomain *self,
+                         gboolean held);
 VsJob *vs_domain_get_job (VsDomain *self);
 void vs_domain_set_job (VsDomain *self,
                         VsJob *job);

@@ -246,7 +246,15 @@ load_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *can
   g_task_return_boolean (task, TRUE);
 }
 
-/* Snapshots on record, and which is the current one. A record that can't be read is put aside. Worker threads. */
+static gboolean
+has_managed_save (VsStore *store, const char *uuid)
+{
+  g_autofree char *path = vs_store_get_path (store, uuid, NULL, VS_STORE_MANAGED_SAVE);
+
+  return g_file_test (path, G_FILE_TEST_IS_REGULAR);
+}
+
+/* Snapshots on record, which is the current one, and whether there is a managed save. A record that can't be read is put aside. Worker threads. */
 VsRecords *
 vs_engine_read_records (VsStore *store, const char *uuid)
 {
@@ -256,6 +264,7 @@ vs_engine_read_records (VsStore *store, const char *uuid)
 
   records->defs = g_ptr_array_new_with_free_func ((GDestroyNotify) vs_snapshot_def_unref);
   records->current = vs_store_read (store, uuid, NULL, CURRENT, NULL);
+  records->managed_save = has_managed_save (store, uuid);
   for (guint i = 0; files[i] != NULL; i++)
     {
       g_autoptr (GError) error = NULL;
@@ -287,6 +296,7 @@ vs_engine_show_records (VsRecords *records, VsDomain *domain)
     }
   if (records->current != NULL)
     vs_domain_set_current_snapshot (domain, vs_domain_get_snapshot (domain, g_strchomp (records->current)));
+  vs_domain_set_has_managed_save (domain, records->managed_save);
 }
 
 void

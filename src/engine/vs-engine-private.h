@@ -41,12 +41,16 @@ gboolean vs_engine_is_held (VsEngine *self,
 gboolean vs_engine_check_admits (VsEngine *self,
                                  VsDomain *domain,
                                  GError **error);
+void vs_engine_run_in_thread (GTask *outer,
+                              GTaskThreadFunc func,
+                              GAsyncReadyCallback callback);
 void vs_engine_queue_free (gpointer queue);
 
-/* The snapshots on record of a domain that has none yet: read by a worker, shown on the main thread */
+/* The snapshots on record, and the managed save, of a domain that has none yet: read by a worker, shown on the main thread */
 typedef struct {
   GPtrArray *defs; /* VsSnapshotDef */
   char *current;
+  gboolean managed_save;
 } VsRecords;
 
 VsRecords *vs_engine_read_records (VsStore *store,

@@ -21,6 +21,7 @@ typedef struct
   const VsWorkflow *workflow;
   VsJob *job;
   JsonObject *facts;
+  GUnixFDList *files;
   GSource *cancelled;
 } Task;
 
@@ -31,6 +32,7 @@ task_free (Task *task)
   g_source_unref (task->cancelled);
   g_object_unref (task->job);
   json_object_unref (task->facts);
+  g_clear_object (&task->files);
   g_free (task);
 }
 
@@ -149,7 +151,7 @@ run_task (Queue *queue, Task *task)
     workflow = workflow->choose (queue->domain, task->facts);
   keep_transient (queue->domain, task->facts);
   vs_domain_take_wish (queue->domain);
-  run = vs_run_new (queue->engine, queue->domain, workflow, job, task->facts);
+  run = vs_run_new (queue->engine, queue->domain, workflow, job, task->facts, task->files);
   /* The facts are the run's thread's from here on: their references aren't counted atomically. */
   task_free (task);
   vs_run_start (run, on_run_done, queue);
@@ -274,7 +276,7 @@ on_cancelled (GCancellable *cancellable, gpointer user_data)
 }
 
 static Task *
-task_new (Queue *queue, const VsWorkflow *workflow, VsJob *job, JsonObject *facts)
+task_new (Queue *queue, const VsWorkflow *workflow, VsJob *job, JsonObject *facts, GUnixFDList *files)
 {
   Task *task = g_new0 (Task, 1);
 
@@ -282,6 +284,7 @@ task_new (Queue *queue, const VsWorkflow *workflow, VsJob *job, JsonObject *fact
   task->workflow = workflow;
   task->job = g_object_ref (job);
   task->facts = json_object_ref (facts);
+  g_set_object (&task->files, files);
   task->cancelled = g_cancellable_source_new (vs_job_get_cancellable (job));
   g_source_set_callback (task->cancelled, G_SOURCE_FUNC (on_cancelled), task, NULL);
   g_source_attach (task->cancelled, NULL);
@@ -333,7 +336,7 @@ vs_engine_submit (VsEngine *self,
   if (json_object_has_member (facts, VS_FACT_SNAPSHOT))
     vs_job_set_snapshot_name (job, json_object_get_string_member (facts, VS_FACT_SNAPSHOT));
   queue = get_queue (self, domain);
-  g_queue_push_tail (&queue->waiting, task_new (queue, workflow, job, facts));
+  g_queue_push_tail (&queue->waiting, task_new (queue, workflow, job, facts, request->files));
   g_signal_emit_by_name (self, "job-added", job);
   schedule (queue);
   return job;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gio/gio.h>
+#include <gio/gunixfdlist.h>
 
 #include "vs-domain.h"
 #include "vs-hypervisor.h"
@@ -87,6 +88,14 @@ gboolean vs_engine_undefine_finish (VsEngine *self,
 void vs_engine_remove_domain (VsEngine *self,
                               VsDomain *domain);
 
+void vs_engine_remove_managed_save_async (VsEngine *self,
+                                          VsDomain *domain,
+                                          GAsyncReadyCallback callback,
+                                          gpointer user_data);
+gboolean vs_engine_remove_managed_save_finish (VsEngine *self,
+                                               GAsyncResult *result,
+                                               GError **error);
+
 VsJob *vs_engine_find_job (VsEngine *self,
                            guint number);
 GList *vs_engine_list_jobs (VsEngine *self);
@@ -95,12 +104,14 @@ GList *vs_engine_list_jobs (VsEngine *self);
  * VsRequest:
  * @caller_uid: who asks
  * @no_queue: refuse with %VMSNAP_ERROR_BUSY rather than wait for another operation on the domain
+ * @files: (nullable): descriptors of the caller's that the operation works on; the operations fill it in
  *
  * How somebody asks for an operation.
  */
 typedef struct {
   guint caller_uid;
   gboolean no_queue;
+  GUnixFDList *files;
 } VsRequest;
 
 VsJob *vs_engine_submit (VsEngine *self,

@@ -21,6 +21,9 @@ struct _VsRun
   VsStore *store;
   VsGuest *guest;
   VsDomainDef *def;
+  GUnixFDList *files; /* NULL: none, or they were an earlier life's */
+  gpointer tool;
+  GDestroyNotify destroy_tool;
   gboolean recovery;
   gboolean late;
   gboolean undoing;

@@ -35,6 +35,8 @@ vs_run_free (VsRun *self)
   g_object_unref (self->job);
   g_object_unref (self->store);
   g_clear_object (&self->guest);
+  vs_run_set_tool (self, NULL, NULL);
+  g_clear_object (&self->files);
   vs_domain_def_unref (self->def);
   vs_journal_free (self->journal);
   g_clear_error (&self->error);
@@ -48,16 +50,23 @@ vs_run_free (VsRun *self)
  * @workflow: what to do
  * @job: how the world sees it
  * @facts: (transfer none): what the caller asked for; becomes the run's
+ * @files: (nullable): descriptors of the caller's
  *
  * Main thread.
  *
  * Returns: (transfer full): a run, for vs_run_start()
  */
 VsRun *
-vs_run_new (VsEngine *engine, VsDomain *domain, const VsWorkflow *workflow, VsJob *job, JsonObject *facts)
+vs_run_new (VsEngine *engine,
+            VsDomain *domain,
+            const VsWorkflow *workflow,
+            VsJob *job,
+            JsonObject *facts,
+            GUnixFDList *files)
 {
   VsRun *self = run_alloc (engine, domain, workflow, job);
 
+  g_set_object (&self->files, files);
   self->journal = vs_journal_new (vs_domain_get_uuid (domain), workflow->name, vs_job_get_number (job),
                                   vs_job_get_caller_uid (job), facts);
   return self;
@@ -194,6 +203,22 @@ vs_run_get_number (VsRun *self)
 }
 
 /**
+ * vs_run_get_fd:
+ * @self: a run
+ *
+ * Returns: the caller's descriptor that the operation works on, the run's own duplicate; -1 when there is none, or no
+ *   more: it doesn't outlive the service
+ */
+int
+vs_run_get_fd (VsRun *self)
+{
+  int n = 0;
+  const int *fds = self->files != NULL ? g_unix_fd_list_peek_fds (self->files, &n) : NULL;
+
+  return n > 0 ? fds[0] : -1;
+}
+
+/**
  * vs_run_get_cancellable:
  * @self: a run
  *
@@ -291,6 +316,35 @@ vs_run_set_def (VsRun *self, VsDomainDef *def)
   vs_domain_def_ref (def);
   vs_domain_def_unref (self->def);
   self->def = def;
+}
+
+/**
+ * vs_run_get_tool:
+ * @self: a run
+ *
+ * Returns: (transfer none) (nullable): what an earlier step of this life left for the later ones
+ */
+gpointer
+vs_run_get_tool (VsRun *self)
+{
+  return self->tool;
+}
+
+/**
+ * vs_run_set_tool:
+ * @self: a run
+ * @tool: (transfer full) (nullable): what later steps will need; what was there before is destroyed
+ * @destroy: (nullable): how to destroy @tool, at the run's end at the latest
+ *
+ * For what can't be a fact: it is lost when the service ends, and steps and undos must know what to do without it.
+ */
+void
+vs_run_set_tool (VsRun *self, gpointer tool, GDestroyNotify destroy)
+{
+  if (self->tool != NULL && self->destroy_tool != NULL)
+    self->destroy_tool (self->tool);
+  self->tool = tool;
+  self->destroy_tool = destroy;
 }
 
 /**

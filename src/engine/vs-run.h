@@ -14,7 +14,8 @@ VsRun *vs_run_new (VsEngine *engine,
                    VsDomain *domain,
                    const VsWorkflow *workflow,
                    VsJob *job,
-                   JsonObject *facts);
+                   JsonObject *facts,
+                   GUnixFDList *files);
 VsRun *vs_run_new_for_journal (VsEngine *engine,
                                VsDomain *domain,
                                const VsWorkflow *workflow,

@@ -249,6 +249,7 @@ on_done (gpointer user_data)
 {
   VsRun *self = user_data;
 
+  vs_domain_set_held (self->domain, FALSE);
   self->done (self, self->error, self->done_data);
   vs_run_free (self);
   return G_SOURCE_REMOVE;

@@ -550,7 +550,7 @@ remove_files (VsStore *self, const char *uuid, const char *folder, const char *p
  * @uuid: the uuid of a domain with a running guest
  * @error: where to put %VMSNAP_ERROR_IO
  *
- * Removes the definition, the snapshots' records and what is kept with them. What the guest uses stays: its UEFI
+ * Removes the definition, the managed save, the snapshots' records and what is kept with them. What the guest uses stays: its UEFI
  * variables, the state of its TPM.
  *
  * Returns: whether the definition is gone
@@ -561,6 +561,7 @@ vs_store_remove_definition (VsStore *self, const char *uuid, GError **error)
   if (!vs_store_remove (self, uuid, NULL, "domain.xml", error))
     return FALSE;
   remove_files (self, uuid, NULL, "current-snapshot", "");
+  remove_files (self, uuid, NULL, VS_STORE_MANAGED_SAVE, "");
   remove_files (self, uuid, "snapshots", "", ".xml");
   remove_files (self, uuid, "nvram", "snapshot-", ".fd");
   return TRUE;

@@ -5,6 +5,10 @@
 
 G_BEGIN_DECLS
 
+/* In a domain's own directory: the managed save, and what isn't one yet. */
+#define VS_STORE_MANAGED_SAVE "managed-save"
+#define VS_STORE_MANAGED_SAVE_PART "managed-save.part"
+
 #define VS_TYPE_STORE (vs_store_get_type ())
 G_DECLARE_FINAL_TYPE (VsStore, vs_store, VS, STORE, GObject)
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gio/gio.h>
+#include <gio/gunixfdlist.h>
 #include <json-glib/json-glib.h>
 
 #include "qmp-client.h"
@@ -107,6 +108,7 @@ struct _VsWorkflow
 VsStore *vs_run_get_store (VsRun *self);
 const char *vs_run_get_uuid (VsRun *self);
 guint vs_run_get_number (VsRun *self);
+int vs_run_get_fd (VsRun *self);
 GCancellable *vs_run_get_cancellable (VsRun *self);
 gboolean vs_run_is_recovery (VsRun *self);
 gboolean vs_run_is_late (VsRun *self);
@@ -120,6 +122,10 @@ QmpClient *vs_run_get_monitor (VsRun *self,
 VsDomainDef *vs_run_get_def (VsRun *self);
 void vs_run_set_def (VsRun *self,
                      VsDomainDef *def);
+gpointer vs_run_get_tool (VsRun *self);
+void vs_run_set_tool (VsRun *self,
+                      gpointer tool,
+                      GDestroyNotify destroy);
 gboolean vs_run_on_main (VsRun *self,
                          VsMainFunc func,
                          gpointer data,

@@ -31,6 +31,14 @@ check (GTask *task, VsDomain *domain, VsControl control)
                                vs_domain_get_name (domain));
       return FALSE;
     }
+  if ((control == VS_CONTROL_RESUME || control == VS_CONTROL_RESET) && vs_domain_get_held (domain))
+    {
+      g_task_return_new_error (task, VMSNAP_ERROR, VMSNAP_ERROR_BUSY,
+                               "The memory of %s is being saved or restored, and must not change meanwhile; wait for its "
+                               "job's end, or cancel the job",
+                               vs_domain_get_name (domain));
+      return FALSE;
+    }
   if (control == VS_CONTROL_RESUME && state == VMSNAP_DOMAIN_STATE_CRASHED)
     return refuse (task, domain, "reset it, or power it off");
   if (control == VS_CONTROL_SHUTDOWN && state != VMSNAP_DOMAIN_STATE_RUNNING)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "vs-engine.h"
+#include "vs-saved-image.h"
 
 G_BEGIN_DECLS
 
@@ -17,8 +18,16 @@ G_BEGIN_DECLS
 /* Every workflow there is, NULL-terminated: for vs_engine_new(), and for recovery to find them by name. */
 extern const VsWorkflow *const vs_workflows[];
 
+/**
+ * VsStartOptions:
+ * @paused: the guest stands still afterwards
+ * @discard_managed_save: boot, and remove the managed save when that has worked, instead of restoring from it
+ * @bypass_cache: read the managed save past the page cache; without one, nothing
+ */
 typedef struct {
   gboolean paused;
+  gboolean discard_managed_save;
+  gboolean bypass_cache;
 } VsStartOptions;
 
 VsJob *vs_operation_start (VsEngine *engine,
@@ -63,6 +72,62 @@ VsJob *vs_operation_snapshot_delete (VsEngine *engine,
                                      const VsSnapshotDeleteOptions *options,
                                      const VsRequest *request,
                                      GError **error);
+
+/**
+ * VsSaveOptions:
+ * @running: the image says that the guest shall run when it is restored; excludes @paused
+ * @paused: the image says that it shall stand still; neither: as it is when it is saved
+ * @bypass_cache: don't fill the page cache with the image
+ * @encoding: how the guest's state is written
+ * @def: (nullable): a definition for the image instead of the guest's own: host paths and names may differ, not what the
+ *   guest could notice
+ */
+typedef struct {
+  gboolean running;
+  gboolean paused;
+  gboolean bypass_cache;
+  VsImageEncoding encoding;
+  VsDomainDef *def;
+} VsSaveOptions;
+
+/* @fd: the caller's descriptor of a regular file or block device, writable; it is duplicated. */
+VsJob *vs_operation_save (VsEngine *engine,
+                          VsDomain *domain,
+                          int fd,
+                          const VsSaveOptions *options,
+                          const VsRequest *request,
+                          GError **error);
+VsJob *vs_operation_managed_save (VsEngine *engine,
+                                  VsDomain *domain,
+                                  const VsSaveOptions *options,
+                                  const VsRequest *request,
+                                  GError **error);
+
+/**
+ * VsRestoreOptions:
+ * @running: the guest runs afterwards; excludes @paused
+ * @paused: it stands still; neither: as the image says
+ * @bypass_cache: read the image past the page cache
+ * @def: (nullable): a definition instead of the image's: host paths and names may differ, not what the guest could notice
+ */
+typedef struct {
+  gboolean running;
+  gboolean paused;
+  gboolean bypass_cache;
+  VsDomainDef *def;
+} VsRestoreOptions;
+
+/* A saved image is opened on a worker (vs_saved_image_open()), for it waits for the disk; so that polkit can be told
+ * whose image it is. Then, on the main thread, the domain is made if there is none, which takes a moment: async. */
+void vs_operation_restore_async (VsEngine *engine,
+                                 VsSavedImage *image,
+                                 const VsRestoreOptions *options,
+                                 const VsRequest *request,
+                                 GAsyncReadyCallback callback,
+                                 gpointer user_data);
+VsJob *vs_operation_restore_finish (VsEngine *engine,
+                                    GAsyncResult *result,
+                                    GError **error);
 
 /* The short ones: one word to QEMU, no job. They act at once, also beside a running operation, which respects them. */
 typedef enum {

@@ -11,6 +11,7 @@
 #include "vs-nvram.h"
 #include "vs-operations.h"
 #include "vs-record.h"
+#include "vs-save-workflows.h"
 #include "vs-snapshot-workflows.h"
 #include "vs-steps.h"
 #include "vs-tags.h"
@@ -48,6 +49,8 @@ check (VsEngine *engine, VsDomain *domain, JsonObject *facts, GError **error)
                    vs_domain_get_name (domain), name);
       return FALSE;
     }
+  if (!vs_save_refuse_managed (domain, "", error))
+    return FALSE;
   if (vs_domain_get_state (domain) == VMSNAP_DOMAIN_STATE_CRASHED)
     {
       g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_STATE, "%s has crashed; reset it or power it off first",

@@ -185,6 +185,12 @@ come_forth (VsRun *run, GError **error)
 }
 
 static gboolean
+discards (VsRun *run)
+{
+  return vs_run_get_flag (run, FACT_DISCARD);
+}
+
+static gboolean
 let_run (VsRun *run, GError **error)
 {
   return vs_revert_let_run (run, error) && (!vs_run_get_flag (run, FACT_GUEST) || vs_start_announce (run, error));
@@ -196,6 +202,7 @@ static const VsStep steps[] = {
   { "Powering off", 2, power_off, bring_back, NULL, VS_COMMIT_NOT, has_guest },
   { "Going back", 80, go_back, come_forth },
   { "Recording", 2, vs_revert_record, vs_revert_unrecord, NULL, VS_COMMIT_WHEN_DONE },
+  { "Removing the managed save", 1, vs_start_remove_managed_save, NULL, NULL, VS_COMMIT_NOT, discards },
   { "Letting the guest run", 2, let_run },
   { "Tidying up", 4, tidy_up },
 };

@@ -10,6 +10,7 @@
 #include "vs-nvram.h"
 #include "vs-operations.h"
 #include "vs-record.h"
+#include "vs-save-workflows.h"
 #include "vs-snapshot-workflows.h"
 #include "vs-steps.h"
 #include "vs-tags.h"
@@ -122,6 +123,10 @@ check (VsEngine *engine, VsDomain *domain, JsonObject *facts, GError **error)
                    "%s is not an internal snapshot; this version reverts to internal ones only", name);
       return FALSE;
     }
+  if (!json_object_get_boolean_member (facts, FACT_FORCE)
+      && !vs_save_refuse_managed (domain, ", give force to have it removed", error))
+    return FALSE;
+  json_object_set_boolean_member (facts, FACT_DISCARD, vs_domain_get_has_managed_save (domain));
   decide_outcome (def, facts);
   if (!vs_domain_get_persistent (domain) && !json_object_get_boolean_member (facts, FACT_GUEST))
     {

@@ -15,6 +15,7 @@ G_BEGIN_DECLS
 #define FACT_PRESENT_DEFINITION "present-definition" /* the guest's, or the one the next would have */
 #define FACT_UNDO_TAG "undo-tag"       /* keeps the present state until the revert has worked */
 #define FACT_RUN "run"                 /* the guest runs afterwards */
+#define FACT_DISCARD "discard-managed-save" /* there is one, and it goes */
 #define FACT_GUEST "guest"             /* there is a guest afterwards */
 
 GPtrArray *vs_revert_look (VsRun *run,

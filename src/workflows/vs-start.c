@@ -13,9 +13,11 @@
 #include "vs-firmware.h"
 #include "vs-helpers.h"
 #include "vs-operations.h"
+#include "vs-save-workflows.h"
 #include "vs-steps.h"
 
 #define FACT_NVRAM_CREATED "nvram-created"
+#define FACT_DISCARD "discard-managed-save"
 
 static gboolean
 take_disks (VsRun *run, gpointer chains, GError **error)
@@ -143,6 +145,7 @@ spawn (VsRun *run, VsHelpers *helpers, GPtrArray *chains, GError **error)
     .tap_fds = helpers->tap_targets,
     .n_tap_fds = helpers->n_fds,
     .spice_port = helpers->spice_port,
+    .incoming = vs_run_get_flag (run, FACT_INCOMING),
   };
   VsGuestSpec spec = {
     .runtime_directory = vs_store_get_runtime_dir (store),
@@ -207,16 +210,29 @@ vs_start_spawn (VsRun *run, GError **error)
   return vs_run_on_main (run, attach, NULL, error) && vs_guest_record (guest, error) && pull_cables (run, error);
 }
 
+static gboolean
+end_guest (VsRun *run, VsProcessEnd how, GError **error)
+{
+  if (!vs_steps_end_guest (run, how, VMSNAP_STATE_REASON_FAILED, error))
+    return FALSE;
+  vs_helpers_end (run);
+  vs_guest_remove_directory (vs_store_get_runtime_dir (vs_run_get_store (run)), vs_run_get_uuid (run));
+  return TRUE;
+}
+
 /* Undo. A guest that never ran has nothing to lose, but its images have: when QEMU can't close them, space in them that
  * nobody knows of any more. */
 gboolean
 vs_start_end (VsRun *run, GError **error)
 {
-  if (!vs_steps_end_guest (run, VS_PROCESS_END_TERM, VMSNAP_STATE_REASON_FAILED, error))
-    return FALSE;
-  vs_helpers_end (run);
-  vs_guest_remove_directory (vs_store_get_runtime_dir (vs_run_get_store (run)), vs_run_get_uuid (run));
-  return TRUE;
+  return end_guest (run, VS_PROCESS_END_TERM, error);
+}
+
+/* Undo, of a QEMU that has its images from nobody yet, and hears nothing while it reads a guest's memory. */
+gboolean
+vs_start_kill (VsRun *run, GError **error)
+{
+  return end_guest (run, VS_PROCESS_END_KILL, error);
 }
 
 static gboolean
@@ -258,13 +274,27 @@ let_run (VsRun *run, GError **error)
   return vs_start_announce (run, error);
 }
 
-/* A variable store that only this start needed goes again. */
-static gboolean
-unprepare (VsRun *run, GError **error)
+/* Undo of the first start of a guest: a variable store that only this one needed goes again. */
+gboolean
+vs_start_unprepare_fresh (VsRun *run, GError **error)
 {
   if (vs_run_get_flag (run, FACT_NVRAM_CREATED))
     g_unlink (vs_run_get_def (run)->os.nvram);
   return vs_start_unprepare (run, error);
+}
+
+static gboolean
+note_removed (VsRun *run, gpointer data, GError **error)
+{
+  vs_domain_set_has_managed_save (vs_run_get_domain (run), FALSE);
+  return TRUE;
+}
+
+gboolean
+vs_start_remove_managed_save (VsRun *run, GError **error)
+{
+  return vs_store_remove (vs_run_get_store (run), vs_run_get_uuid (run), NULL, VS_STORE_MANAGED_SAVE, error)
+         && vs_run_on_main (run, note_removed, NULL, error);
 }
 
 static gboolean
@@ -277,13 +307,34 @@ check (VsEngine *engine, VsDomain *domain, JsonObject *facts, GError **error)
   return FALSE;
 }
 
+static gboolean
+discards (VsRun *run)
+{
+  return vs_run_get_flag (run, FACT_DISCARD);
+}
+
 static const VsStep steps[] = {
-  { "Checking disks", 1, vs_start_prepare, unprepare },
+  { "Checking disks", 1, vs_start_prepare, vs_start_unprepare_fresh },
   { "Starting QEMU", 4, vs_start_spawn, vs_start_end },
+  /* Once the guest runs, its disks aren't those of the managed save any more. */
+  { "Removing the managed save", 1, vs_start_remove_managed_save, NULL, NULL, VS_COMMIT_WHEN_BEGUN, discards },
   { "Letting the guest run", 1, let_run, NULL, NULL, VS_COMMIT_WHEN_BEGUN },
 };
 
-const VsWorkflow vs_workflow_start = { "start", "start", check, steps, G_N_ELEMENTS (steps) };
+const VsWorkflow vs_workflow_start_boot = { "start", "start", NULL, steps, G_N_ELEMENTS (steps) };
+
+static const VsWorkflow *
+choose (VsDomain *domain, JsonObject *facts)
+{
+  gboolean discard = json_object_get_boolean_member (facts, FACT_DISCARD);
+
+  if (vs_domain_get_has_managed_save (domain) && !discard)
+    return &vs_workflow_start_restore;
+  json_object_set_boolean_member (facts, FACT_DISCARD, discard && vs_domain_get_has_managed_save (domain));
+  return &vs_workflow_start_boot;
+}
+
+static const VsWorkflow vs_workflow_start = { "start", "start", check, NULL, 0, choose };
 
 /**
  * vs_operation_start:
@@ -293,7 +344,7 @@ const VsWorkflow vs_workflow_start = { "start", "start", check, steps, G_N_ELEME
  * @request: who asks
  * @error: where to put %VMSNAP_ERROR_INVALID_STATE, …
  *
- * Boots the domain.
+ * Boots the domain, or restores it from its managed save if there is one.
  *
  * Returns: (transfer none) (nullable): the job
  */
@@ -307,5 +358,7 @@ vs_operation_start (VsEngine *engine,
   g_autoptr (JsonObject) facts = json_object_new ();
 
   json_object_set_boolean_member (facts, FACT_WANT_PAUSED, options->paused);
+  json_object_set_boolean_member (facts, FACT_DISCARD, options->discard_managed_save);
+  json_object_set_boolean_member (facts, FACT_BYPASS_CACHE, options->bypass_cache);
   return vs_engine_submit (engine, domain, &vs_workflow_start, facts, request, error);
 }

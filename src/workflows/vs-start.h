@@ -10,13 +10,20 @@ gboolean vs_start_prepare (VsRun *run,
                            GError **error);
 gboolean vs_start_unprepare (VsRun *run,
                              GError **error);
+gboolean vs_start_unprepare_fresh (VsRun *run,
+                                   GError **error);
 gboolean vs_start_spawn (VsRun *run,
                          GError **error);
 gboolean vs_start_end (VsRun *run,
                        GError **error);
+gboolean vs_start_kill (VsRun *run,
+                        GError **error);
 gboolean vs_start_announce (VsRun *run,
                             GError **error);
 
-extern const VsWorkflow vs_workflow_start;
+gboolean vs_start_remove_managed_save (VsRun *run,
+                                       GError **error);
+
+extern const VsWorkflow vs_workflow_start_boot;
 
 G_END_DECLS

@@ -111,6 +111,20 @@ vs_steps_cont (VsRun *run, VmSnapStateReason reason, GError **error)
 }
 
 static gboolean
+hold (VsRun *run, gpointer held, GError **error)
+{
+  vs_domain_set_held (vs_run_get_domain (run), GPOINTER_TO_INT (held));
+  return TRUE;
+}
+
+/* Whether the guest must stand still, whatever its user wants; until the run's end at the latest. */
+void
+vs_steps_hold (VsRun *run, gboolean held)
+{
+  vs_run_on_main (run, hold, GINT_TO_POINTER (held), NULL);
+}
+
+static gboolean
 apply_wish (VsRun *run, gpointer data, GError **error)
 {
   gboolean *run_it = data;

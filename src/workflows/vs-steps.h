@@ -14,6 +14,10 @@ G_BEGIN_DECLS
 #define FACT_RUNNING "running"         /* and that guest was running */
 #define FACT_WANT_RUNNING "want-running" /* what the caller asked for */
 #define FACT_WANT_PAUSED "want-paused"
+#define FACT_INCOMING "incoming"       /* the guest to be started will load a saved state */
+
+void vs_steps_hold (VsRun *run,
+                    gboolean held);
 
 void vs_steps_note_state (VsDomain *domain,
                           JsonObject *facts);

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <gio/gunixfdlist.h>
+
+#include "vs-domain-def.h"
+#include "vs-image-codec.h"
+#include "vs-save-image.h"
+
+G_BEGIN_DECLS
+
+/**
+ * VsSavedImage:
+ * @files: the caller's descriptor, duplicated: the only one in the list
+ * @header: what the image says
+ * @def: (nullable): the guest's definition; %NULL: it isn't one that this service could run
+ * @def_error: (nullable): why @def is %NULL: %VMSNAP_ERROR_IMAGE_CORRUPT when it isn't XML of a domain at all,
+ *   %VMSNAP_ERROR_NOT_SUPPORTED when it asks for what isn't supported here
+ * @inactive_def: (nullable): the definition that the domain's next start would have used, where it differs from @def
+ * @persistent: whether the domain was persistent. An image that libvirt wrote doesn't tell: %FALSE
+ *
+ * A saved image that somebody handed in, its beginning read and understood. For InspectImage and RewriteImage, too: an
+ * image that isn't complete, or of a domain that can't be run here, opens all the same. Immutable.
+ */
+typedef struct {
+  GUnixFDList *files;
+  VsImageHeader *header;
+  VsDomainDef *def;
+  GError *def_error;
+  VsDomainDef *inactive_def;
+  gboolean persistent;
+} VsSavedImage;
+
+VsSavedImage *vs_saved_image_open (int fd,
+                                   GError **error);
+void vs_saved_image_free (VsSavedImage *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (VsSavedImage, vs_saved_image_free)
+
+int vs_saved_image_get_fd (VsSavedImage *self);
+
+G_END_DECLS
