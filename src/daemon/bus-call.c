@@ -294,6 +294,34 @@ bus_call_get_string (BusCall *call, guint index)
 }
 
 /**
+ * bus_call_get_fd:
+ * @call: a call
+ * @index: which of its arguments
+ * @error: where to put %VMSNAP_ERROR_INVALID_ARGUMENT
+ *
+ * Any thread.
+ *
+ * Returns: the descriptor that came as an argument of the type `h`; the message's own, which lives as long as the call;
+ *   or -1
+ */
+int
+bus_call_get_fd (BusCall *call, guint index, GError **error)
+{
+  GDBusMessage *message = g_dbus_method_invocation_get_message (call->invocation);
+  GUnixFDList *list = g_dbus_message_get_unix_fd_list (message);
+  int n = 0;
+  const int *fds = list != NULL ? g_unix_fd_list_peek_fds (list, &n) : NULL;
+  gint32 handle;
+
+  g_variant_get_child (g_dbus_method_invocation_get_parameters (call->invocation), index, "h", &handle);
+  if (handle >= 0 && handle < n)
+    return fds[handle];
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT, "Argument %u of the call is a descriptor, but the "
+               "message carries none", index + 1);
+  return -1;
+}
+
+/**
  * bus_call_get_request:
  * @call: a call that is authorized
  * @no_queue: whether the caller doesn't want to wait in line

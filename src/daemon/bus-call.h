@@ -94,6 +94,9 @@ void bus_call_dispatch (BusService *service,
 
 const char *bus_call_get_string (BusCall *call,
                                  guint index);
+int bus_call_get_fd (BusCall *call,
+                     guint index,
+                     GError **error);
 VsRequest bus_call_get_request (BusCall *call,
                                 gboolean no_queue);
 gboolean bus_call_check_queue (BusCall *call,

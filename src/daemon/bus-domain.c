@@ -106,7 +106,11 @@ static void
 run_start (BusCall *call)
 {
   const StartOptions *options = call->options;
-  VsStartOptions start = { .paused = options->paused };
+  VsStartOptions start = {
+    .paused = options->paused,
+    .discard_managed_save = options->discard_managed_save,
+    .bypass_cache = options->bypass_cache,
+  };
   VsRequest request = bus_call_get_request (call, options->no_queue);
   GError *error = NULL;
   VsJob *job = vs_operation_start (call->engine, call->domain, &start, &request, &error);
@@ -223,17 +227,80 @@ prepare_save (BusCall *call, GError **error)
   return bus_snapshot_check_encoding (options->encoding, error);
 }
 
+static gboolean
+parse_save (BusCall *call, GError **error)
+{
+  const SaveOptions *options = call->options;
+
+  if (options->xml == NULL)
+    return TRUE;
+  call->parsed = vs_domain_def_parse (options->xml, VS_DOMAIN_DEF_NONE, error);
+  call->parsed_free = (GDestroyNotify) vs_domain_def_unref;
+  return call->parsed != NULL;
+}
+
+static VsSaveOptions
+get_save_options (BusCall *call)
+{
+  const SaveOptions *options = call->options;
+  VsSaveOptions save = {
+    .running = options->running,
+    .paused = options->paused,
+    .bypass_cache = options->bypass_cache,
+    .encoding = VS_IMAGE_ENCODING_RAW,
+    .def = call->parsed,
+  };
+
+  if (options->encoding != NULL)
+    vs_image_encoding_from_nick (options->encoding, &save.encoding);
+  return save;
+}
+
 static void
 run_save (BusCall *call)
 {
-  bus_call_not_supported (call, "Saving a guest into an image is not supported by this version: a snapshot with "
-                                "location=internal and 'halt' keeps its memory, too");
+  VsSaveOptions save = get_save_options (call);
+  VsRequest request = bus_call_get_request (call, ((const SaveOptions *) call->options)->no_queue);
+  GError *error = NULL;
+  int fd = bus_call_get_fd (call, 0, &error);
+  VsJob *job = fd >= 0 ? vs_operation_save (call->engine, call->domain, fd, &save, &request, &error) : NULL;
+
+  bus_call_return_job (call, job, error);
+}
+
+static void
+run_managed_save (BusCall *call)
+{
+  VsSaveOptions save = get_save_options (call);
+  VsRequest request = bus_call_get_request (call, ((const SaveOptions *) call->options)->no_queue);
+  GError *error = NULL;
+  VsJob *job = vs_operation_managed_save (call->engine, call->domain, &save, &request, &error);
+
+  bus_call_return_job (call, job, error);
+}
+
+static void
+on_managed_save_removed (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  BusCall *call = user_data;
+  GError *error = NULL;
+
+  if (vs_engine_remove_managed_save_finish (VS_ENGINE (source), result, &error))
+    bus_call_return (call, NULL);
+  else
+    bus_call_fail (call, error);
 }
 
 static void
 run_remove_managed_save (BusCall *call)
 {
-  bus_call_not_supported (call, "Managed saves are not supported by this version: there is none to remove");
+  const ControlOptions *options = call->options;
+  GError *error = NULL;
+
+  if (bus_call_check_queue (call, options->no_queue, &error))
+    vs_engine_remove_managed_save_async (call->engine, call->domain, on_managed_save_removed, call);
+  else
+    bus_call_fail (call, error);
 }
 
 static gboolean
@@ -311,8 +378,8 @@ const BusMethod bus_domain_methods[] = {
   { "Resume", &control_table, NULL, run_resume },
   { "Undefine", &undefine_table, NULL, run_undefine },
   { "GetXml", &get_xml_table, NULL, run_get_xml },
-  { "Save", &save_table, prepare_save, run_save },
-  { "ManagedSave", &managed_save_table, prepare_save, run_save },
+  { "Save", &save_table, prepare_save, run_save, parse_save },
+  { "ManagedSave", &managed_save_table, prepare_save, run_managed_save },
   { "RemoveManagedSave", &control_table, NULL, run_remove_managed_save },
   { "CreateSnapshot", &bus_snapshot_create_table, bus_snapshot_prepare_create, bus_snapshot_run_create },
   { "CreateSnapshotFromXml", &bus_snapshot_create_from_xml_table, bus_snapshot_prepare_create_from_xml,

@@ -247,6 +247,84 @@ run_by_uuid (BusCall *call)
                                       bus_call_get_string (call, 0)));
 }
 
+typedef struct {
+  VsSavedImage *image;
+  VsDomainDef *def;
+} Restore;
+
+static void
+restore_free (Restore *restore)
+{
+  g_clear_pointer (&restore->image, vs_saved_image_free);
+  g_clear_pointer (&restore->def, vs_domain_def_unref);
+  g_free (restore);
+}
+
+static gboolean
+parse_restore (BusCall *call, GError **error)
+{
+  const ImageOptions *options = call->options;
+  int fd = bus_call_get_fd (call, 0, error);
+  Restore *restore;
+
+  if (fd < 0)
+    return FALSE;
+  restore = call->parsed = g_new0 (Restore, 1);
+  call->parsed_free = (GDestroyNotify) restore_free;
+  restore->image = vs_saved_image_open (fd, error);
+  if (restore->image == NULL)
+    return FALSE;
+  if (options->xml != NULL)
+    restore->def = vs_domain_def_parse (options->xml, VS_DOMAIN_DEF_NONE, error);
+  return options->xml == NULL || restore->def != NULL;
+}
+
+/* As when it is defined: polkit is told the name and uuid that somebody brings in. */
+static gboolean
+prepare_restore (BusCall *call, GError **error)
+{
+  const Restore *restore = call->parsed;
+  const VsDomainDef *def = restore->def != NULL ? restore->def : restore->image->def;
+  VsDomain *present;
+
+  if (def == NULL)
+    {
+      g_propagate_error (error, g_error_copy (restore->image->def_error));
+      return FALSE;
+    }
+  present = vs_engine_find_domain (call->engine, def->uuid);
+  call->about.domain_uuid = g_strdup (def->uuid);
+  call->about.domain_name = g_strdup (present != NULL ? vs_domain_get_name (present) : def->name);
+  return TRUE;
+}
+
+static void
+on_restoring (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  BusCall *call = user_data;
+  GError *error = NULL;
+  g_autoptr (VsJob) job = vs_operation_restore_finish (VS_ENGINE (source), result, &error);
+
+  bus_call_return_job (call, job, error);
+}
+
+static void
+run_restore (BusCall *call)
+{
+  const ImageOptions *options = call->options;
+  const Restore *parsed = call->parsed;
+  VsRequest request = bus_call_get_request (call, options->no_queue);
+  VsRestoreOptions restore = {
+    .running = options->running,
+    .paused = options->paused,
+    .bypass_cache = options->bypass_cache,
+    .def = parsed->def,
+  };
+
+  if (check_define (call))
+    vs_operation_restore_async (call->engine, parsed->image, &restore, &request, on_restoring, call);
+}
+
 static void
 run_image (BusCall *call)
 {
@@ -259,7 +337,7 @@ const BusMethod bus_manager_methods[] = {
   { "CreateDomain", &create_table, prepare_define, run_create, parse_create },
   { "GetDomainByName", &bus_options_none, prepare_by_name, run_by_name },
   { "GetDomainByUuid", &bus_options_none, prepare_by_uuid, run_by_uuid },
-  { "RestoreDomain", &restore_table, NULL, run_image },
+  { "RestoreDomain", &restore_table, prepare_restore, run_restore, parse_restore },
   { "InspectImage", &bus_options_none, NULL, run_image },
   { "RewriteImage", &rewrite_table, NULL, run_image },
   { NULL },
