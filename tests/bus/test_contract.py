@@ -132,12 +132,8 @@ class Contract(BusTestCase):
         self.addCleanup(os.close, image)
         xml = "<domainsnapshot><name>two</name></domainsnapshot>"
         cases = [
-            ((MANAGER, "Manager", "RestoreDomain", "h", 0), [image]),
             ((MANAGER, "Manager", "InspectImage", "h", 0), [image]),
             ((MANAGER, "Manager", "RewriteImage", "h", 0), [image]),
-            ((self.domain, "Domain", "Save", "h", 0), [image]),
-            ((self.domain, "Domain", "ManagedSave"), []),
-            ((self.domain, "Domain", "RemoveManagedSave"), []),
             ((self.domain, "Domain", "CreateSnapshotFromXml", "s", xml), []),
             ((self.domain, "Domain", "CreateSnapshot", "s", "two"), []),
         ]
