@@ -365,6 +365,27 @@ bus_call_check_queue (BusCall *call, gboolean no_queue, GError **error)
 }
 
 /**
+ * bus_call_check_name:
+ * @call: a call; it is ended here if the answer is no
+ *
+ * For calls that bring in a definition: polkit was told the name of the domain with its uuid, and may have taken long.
+ *
+ * Returns: whether that domain, if there is one, still has that name
+ */
+gboolean
+bus_call_check_name (BusCall *call)
+{
+  VsDomain *present = vs_engine_find_domain (call->engine, call->about.domain_uuid);
+
+  if (present == NULL || g_strcmp0 (vs_domain_get_name (present), call->about.domain_name) == 0)
+    return TRUE;
+  bus_call_fail (call, g_error_new (VMSNAP_ERROR, VMSNAP_ERROR_ALREADY_EXISTS,
+                                    "Meanwhile the domain with the uuid %s has become '%s': look at it, and try again",
+                                    call->about.domain_uuid, vs_domain_get_name (present)));
+  return FALSE;
+}
+
+/**
  * bus_call_return:
  * @call: (transfer full): a call
  * @value: (nullable): the out-arguments, a tuple; taken when floating

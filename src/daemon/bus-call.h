@@ -103,6 +103,8 @@ gboolean bus_call_check_queue (BusCall *call,
                                gboolean no_queue,
                                GError **error);
 
+gboolean bus_call_check_name (BusCall *call);
+
 void bus_call_return (BusCall *call,
                       GVariant *value);
 void bus_call_return_fd (BusCall *call,

@@ -4,6 +4,7 @@
  */
 #include "bus-manager.h"
 
+#include "bus-image.h"
 #include "bus-vtable.h"
 #include "vmsnap-error.h"
 #include "vmsnap-names.h"
@@ -44,32 +45,6 @@ static const BusOption create_options[] = {
 };
 static const BusOptionTable create_table = { sizeof (CreateOptions), create_options };
 
-typedef struct {
-  gboolean running;
-  gboolean paused;
-  gboolean bypass_cache;
-  gboolean no_queue;
-  char *xml;
-} ImageOptions;
-
-static const BusOption restore_options[] = {
-  BUS_OPTION_FLAG (ImageOptions, running, "running", BUS_OPTION_EXCLUDES ("paused")),
-  BUS_OPTION_FLAG (ImageOptions, paused, "paused"),
-  BUS_OPTION_FLAG (ImageOptions, bypass_cache, "bypass-cache"),
-  BUS_OPTION_VALUE (ImageOptions, xml, "xml", "s"),
-  BUS_OPTION_QUEUE (ImageOptions),
-  BUS_OPTION_END,
-};
-static const BusOptionTable restore_table = { sizeof (ImageOptions), restore_options };
-
-static const BusOption rewrite_options[] = {
-  BUS_OPTION_VALUE (ImageOptions, xml, "xml", "s"),
-  BUS_OPTION_FLAG (ImageOptions, running, "running", BUS_OPTION_EXCLUDES ("paused")),
-  BUS_OPTION_FLAG (ImageOptions, paused, "paused"),
-  BUS_OPTION_END,
-};
-static const BusOptionTable rewrite_table = { sizeof (ImageOptions), rewrite_options };
-
 static gboolean
 parse_definition (BusCall *call, gboolean validate, GError **error)
 {
@@ -106,20 +81,6 @@ prepare_define (BusCall *call, GError **error)
   return TRUE;
 }
 
-/* Whether the definition still is of what polkit was asked about. */
-static gboolean
-check_define (BusCall *call)
-{
-  VsDomain *present = vs_engine_find_domain (call->engine, call->about.domain_uuid);
-
-  if (present == NULL || g_strcmp0 (vs_domain_get_name (present), call->about.domain_name) == 0)
-    return TRUE;
-  bus_call_fail (call, g_error_new (VMSNAP_ERROR, VMSNAP_ERROR_ALREADY_EXISTS,
-                                    "Meanwhile the domain with the uuid %s has become '%s': look at it, and try again",
-                                    call->about.domain_uuid, vs_domain_get_name (present)));
-  return FALSE;
-}
-
 static void
 return_domain (BusCall *call, VsDomain *domain)
 {
@@ -144,7 +105,7 @@ on_defined (GObject *source, GAsyncResult *result, gpointer user_data)
 static void
 run_define (BusCall *call)
 {
-  if (check_define (call))
+  if (bus_call_check_name (call))
     vs_engine_define_async (call->engine, call->parsed, VS_DEFINE_NONE, on_defined, call);
 }
 
@@ -177,7 +138,7 @@ on_created (GObject *source, GAsyncResult *result, gpointer user_data)
 static void
 run_create (BusCall *call)
 {
-  if (check_define (call))
+  if (bus_call_check_name (call))
     vs_engine_define_async (call->engine, call->parsed, VS_DEFINE_TRANSIENT, on_created, call);
 }
 
@@ -247,99 +208,14 @@ run_by_uuid (BusCall *call)
                                       bus_call_get_string (call, 0)));
 }
 
-typedef struct {
-  VsSavedImage *image;
-  VsDomainDef *def;
-} Restore;
-
-static void
-restore_free (Restore *restore)
-{
-  g_clear_pointer (&restore->image, vs_saved_image_free);
-  g_clear_pointer (&restore->def, vs_domain_def_unref);
-  g_free (restore);
-}
-
-static gboolean
-parse_restore (BusCall *call, GError **error)
-{
-  const ImageOptions *options = call->options;
-  int fd = bus_call_get_fd (call, 0, error);
-  Restore *restore;
-
-  if (fd < 0)
-    return FALSE;
-  restore = call->parsed = g_new0 (Restore, 1);
-  call->parsed_free = (GDestroyNotify) restore_free;
-  restore->image = vs_saved_image_open (fd, error);
-  if (restore->image == NULL)
-    return FALSE;
-  if (options->xml != NULL)
-    restore->def = vs_domain_def_parse (options->xml, VS_DOMAIN_DEF_NONE, error);
-  return options->xml == NULL || restore->def != NULL;
-}
-
-/* As when it is defined: polkit is told the name and uuid that somebody brings in. */
-static gboolean
-prepare_restore (BusCall *call, GError **error)
-{
-  const Restore *restore = call->parsed;
-  const VsDomainDef *def = restore->def != NULL ? restore->def : restore->image->def;
-  VsDomain *present;
-
-  if (def == NULL)
-    {
-      g_propagate_error (error, g_error_copy (restore->image->def_error));
-      return FALSE;
-    }
-  present = vs_engine_find_domain (call->engine, def->uuid);
-  call->about.domain_uuid = g_strdup (def->uuid);
-  call->about.domain_name = g_strdup (present != NULL ? vs_domain_get_name (present) : def->name);
-  return TRUE;
-}
-
-static void
-on_restoring (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  BusCall *call = user_data;
-  GError *error = NULL;
-  g_autoptr (VsJob) job = vs_operation_restore_finish (VS_ENGINE (source), result, &error);
-
-  bus_call_return_job (call, job, error);
-}
-
-static void
-run_restore (BusCall *call)
-{
-  const ImageOptions *options = call->options;
-  const Restore *parsed = call->parsed;
-  VsRequest request = bus_call_get_request (call, options->no_queue);
-  VsRestoreOptions restore = {
-    .running = options->running,
-    .paused = options->paused,
-    .bypass_cache = options->bypass_cache,
-    .def = parsed->def,
-  };
-
-  if (check_define (call))
-    vs_operation_restore_async (call->engine, parsed->image, &restore, &request, on_restoring, call);
-}
-
-static void
-run_image (BusCall *call)
-{
-  bus_call_not_supported (call, "Saved images are not supported by this version: snapshots with location=internal "
-                                "keep a guest's memory, too");
-}
-
 const BusMethod bus_manager_methods[] = {
   { "DefineDomain", &define_table, prepare_define, run_define, parse_define },
   { "CreateDomain", &create_table, prepare_define, run_create, parse_create },
   { "GetDomainByName", &bus_options_none, prepare_by_name, run_by_name },
   { "GetDomainByUuid", &bus_options_none, prepare_by_uuid, run_by_uuid },
-  { "RestoreDomain", &restore_table, prepare_restore, run_restore, parse_restore },
-  { "InspectImage", &bus_options_none, NULL, run_image },
-  { "RewriteImage", &rewrite_table, NULL, run_image },
+  { "RestoreDomain", &bus_image_restore_table, bus_image_prepare, bus_image_run_restore, bus_image_parse_restore },
+  { "InspectImage", &bus_options_none, bus_image_prepare, bus_image_run_inspect, bus_image_parse_inspect },
+  { "RewriteImage", &bus_image_rewrite_table, bus_image_prepare, bus_image_run_rewrite, bus_image_parse_rewrite },
   { NULL },
 };
 

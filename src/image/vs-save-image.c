@@ -17,8 +17,6 @@
 
 #include <string.h>
 
-#define VERSION 2
-
 enum { WORD_VERSION, WORD_DATA_LENGTH, WORD_RUNNING, WORD_ENCODING, WORD_COOKIE_OFFSET, N_WORDS = 19 };
 
 G_STATIC_ASSERT (VS_IMAGE_MAGIC_SIZE + N_WORDS * sizeof (guint32) == VS_IMAGE_HEADER_SIZE);
@@ -133,14 +131,14 @@ check_version (const guint8 *data, GError **error)
 {
   guint32 version = get_word (data, WORD_VERSION);
 
-  if (version == VERSION)
+  if (version == VS_IMAGE_FORMAT_VERSION)
     return TRUE;
-  if (GUINT32_SWAP_LE_BE (version) == VERSION)
+  if (GUINT32_SWAP_LE_BE (version) == VS_IMAGE_FORMAT_VERSION)
     g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED,
                  "the image was written on a machine of the other byte order: restore it on one like that");
   else
     g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED,
-                 "the image has format version %u, and only version %u can be read", version, VERSION);
+                 "the image has format version %u, and only version %u can be read", version, VS_IMAGE_FORMAT_VERSION);
   return FALSE;
 }
 
@@ -379,7 +377,7 @@ vs_image_header_format_texts (const VsImageHeader *header, gboolean tell_length,
   cookie_offset = bytes->len - VS_IMAGE_HEADER_SIZE;
   if (!append_cookie (bytes, header->cookie, header->stream_length, tell_length, error))
     return NULL;
-  set_word (bytes->data, WORD_VERSION, VERSION);
+  set_word (bytes->data, WORD_VERSION, VS_IMAGE_FORMAT_VERSION);
   if (header->stream_offset != 0)
     set_word (bytes->data, WORD_DATA_LENGTH, header->stream_offset - VS_IMAGE_HEADER_SIZE);
   set_word (bytes->data, WORD_RUNNING, header->running);

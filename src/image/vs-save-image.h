@@ -50,6 +50,8 @@ typedef enum {
 #define VS_IMAGE_MAX_DATA (64 * 1024 * 1024)
 /* A definition, and a cookie, without the NUL. */
 #define VS_IMAGE_MAX_TEXT (1024 * 1024)
+/* The only one there is. */
+#define VS_IMAGE_FORMAT_VERSION 2
 /* Magic and words. */
 #define VS_IMAGE_HEADER_SIZE 92
 

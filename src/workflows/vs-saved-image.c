@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * A saved image that somebody handed in, as far as its beginning tells. Opening waits for the disk and reads a stranger's
- * XML: worker threads.
+ * A saved image that somebody handed in, as far as its beginning tells. Opening and rewriting wait for the disk, and read
+ * a stranger's XML: worker threads.
  */
 #include "vs-saved-image.h"
 
+#include <errno.h>
+#include <sys/stat.h>
+
 #include "vmsnap-error.h"
+#include "vs-image-file.h"
+#include "vs-save-workflows.h"
 #include "vs-save-xml.h"
 
 static void
@@ -13,6 +18,16 @@ read_texts (VsSavedImage *self)
 {
   g_autoptr (GError) local = NULL;
 
+  if (!vs_save_definition_read_names (self->header->xml, &self->name, &self->uuid))
+    {
+      self->def = vs_save_definition_parse (self->header->xml, &self->def_error);
+      if (self->def_error == NULL)
+        g_set_error (&self->def_error, VMSNAP_ERROR, VMSNAP_ERROR_IMAGE_CORRUPT,
+                     "The definition in the saved image has no name, or no uuid");
+      g_clear_pointer (&self->def, vs_domain_def_unref);
+      self->def_error->code = VMSNAP_ERROR_IMAGE_CORRUPT;
+      return;
+    }
   self->def = vs_save_definition_parse (self->header->xml, &self->def_error);
   if (self->def == NULL)
     return;
@@ -23,6 +38,19 @@ read_texts (VsSavedImage *self)
   g_clear_pointer (&self->def, vs_domain_def_unref);
   g_set_error (&self->def_error, VMSNAP_ERROR, VMSNAP_ERROR_IMAGE_CORRUPT, "%s",
                local != NULL ? local->message : "The image holds the definitions of two domains");
+}
+
+/* The header, and how long the file is. */
+static gboolean
+read_header (VsSavedImage *self, GError **error)
+{
+  g_autoptr (VsImageFile) file = vs_image_file_borrow (vs_saved_image_get_fd (self), VS_IMAGE_ACCESS_READ, error);
+
+  if (file == NULL)
+    return FALSE;
+  self->size = file->size;
+  self->header = vs_image_header_read (file->fd, error);
+  return self->header != NULL;
 }
 
 /**
@@ -49,8 +77,7 @@ vs_saved_image_open (int fd, GError **error)
                    local->message);
       return NULL;
     }
-  self->header = vs_image_header_read (vs_saved_image_get_fd (self), error);
-  if (self->header == NULL)
+  if (!read_header (self, error))
     return NULL;
   read_texts (self);
   return g_steal_pointer (&self);
@@ -61,6 +88,8 @@ vs_saved_image_free (VsSavedImage *self)
 {
   g_clear_object (&self->files);
   g_clear_pointer (&self->header, vs_image_header_free);
+  g_free (self->name);
+  g_free (self->uuid);
   g_clear_pointer (&self->def, vs_domain_def_unref);
   g_clear_pointer (&self->inactive_def, vs_domain_def_unref);
   g_clear_error (&self->def_error);
@@ -77,4 +106,118 @@ int
 vs_saved_image_get_fd (VsSavedImage *self)
 {
   return g_unix_fd_list_peek_fds (self->files, NULL)[0];
+}
+
+/**
+ * vs_saved_image_get_memory_size:
+ * @self: an image
+ *
+ * Returns: how many bytes the guest's state takes in it; of an image that isn't complete, how many there are
+ */
+guint64
+vs_saved_image_get_memory_size (VsSavedImage *self)
+{
+  const VsImageHeader *header = self->header;
+
+  if (header->complete && header->stream_length != 0)
+    return header->stream_length;
+  return self->size > header->stream_offset ? self->size - header->stream_offset : 0;
+}
+
+/* What the image says now, unless somebody changed it since it was opened: the answer to a question about the old one
+ * says nothing about the new one. */
+static VsImageHeader *
+read_again (VsSavedImage *self, GError **error)
+{
+  g_autoptr (VsImageHeader) header = vs_image_header_read (vs_saved_image_get_fd (self), error);
+
+  if (header == NULL || !vs_image_header_check_complete (header, error))
+    return NULL;
+  if (g_str_equal (header->xml, self->header->xml) && header->running == self->header->running
+      && g_strcmp0 (header->cookie, self->header->cookie) == 0)
+    return g_steal_pointer (&header);
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_BUSY,
+               "somebody else changed it at the same time: look at it, and try again");
+  return NULL;
+}
+
+static gboolean
+change (VsSavedImage *self, VsDomainDef *def, VsImageState state, GError **error)
+{
+  g_autoptr (VsImageHeader) header = read_again (self, error);
+
+  if (header == NULL)
+    return FALSE;
+  if (def != NULL)
+    {
+      g_free (header->xml);
+      header->xml = vs_domain_def_format (def);
+    }
+  if (state != VS_IMAGE_STATE_KEEP)
+    header->running = state == VS_IMAGE_STATE_RUNNING;
+  return vs_image_rewrite (vs_saved_image_get_fd (self), header, error);
+}
+
+/* One rewrite of a file at a time. */
+static gboolean
+change_alone (VsSavedImage *self, VsDomainDef *def, VsImageState state, GError **error)
+{
+  static GMutex mutex;
+  static GHashTable *under_way; /* a set of files, as strings */
+  g_autofree char *key = NULL;
+  struct stat st;
+  gboolean is_first, good;
+
+  if (fstat (vs_saved_image_get_fd (self), &st) != 0)
+    {
+      vs_image_error_from_errno (error, errno, "couldn't look at the image's descriptor");
+      return FALSE;
+    }
+  key = g_strdup_printf ("%" G_GUINT64_FORMAT ":%" G_GUINT64_FORMAT, (guint64) st.st_dev, (guint64) st.st_ino);
+  g_mutex_lock (&mutex);
+  if (under_way == NULL)
+    under_way = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  is_first = g_hash_table_add (under_way, g_strdup (key));
+  g_mutex_unlock (&mutex);
+  if (!is_first)
+    {
+      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_BUSY, "it is being changed by somebody else: try again");
+      return FALSE;
+    }
+  good = change (self, def, state, error);
+  g_mutex_lock (&mutex);
+  g_hash_table_remove (under_way, key);
+  g_mutex_unlock (&mutex);
+  return good;
+}
+
+/**
+ * vs_saved_image_rewrite:
+ * @self: an image whose descriptor can be written, too
+ * @def: (nullable): the definition that shall stand in it: host paths and names may differ from what does, not what the
+ *   guest could notice; %NULL: it stays
+ * @state: what shall become of the guest when it is restored
+ * @error: %VMSNAP_ERROR_INVALID_ARGUMENT: @def is another guest's, or the descriptor won't do;
+ *   %VMSNAP_ERROR_NOT_SUPPORTED: the definition in it can't be understood, so @def can't be compared with it;
+ *   %VMSNAP_ERROR_BUSY: somebody else changes it; and those of vs_image_rewrite()
+ *
+ * Changes what the image says. However this ends, the image is whole: it says either what it did or all that is asked
+ * for. @self tells of the image as it was.
+ *
+ * Returns: whether it is done, and on the disk
+ */
+gboolean
+vs_saved_image_rewrite (VsSavedImage *self, VsDomainDef *def, VsImageState state, GError **error)
+{
+  if (self->def == NULL && (def != NULL || self->def_error->code == VMSNAP_ERROR_IMAGE_CORRUPT))
+    {
+      g_propagate_error (error, g_error_copy (self->def_error));
+      return FALSE;
+    }
+  if (def != NULL && !vs_save_check_same_guest (self->def, def, error))
+    return FALSE;
+  if (change_alone (self, def, state, error))
+    return TRUE;
+  g_prefix_error (error, "The image of %s can't be changed: ", self->name);
+  return FALSE;
 }

@@ -40,6 +40,29 @@ vs_save_definition_parse (const char *text, GError **error)
   return NULL;
 }
 
+/**
+ * vs_save_definition_read_names:
+ * @text: the definition in an image, whoever wrote it
+ * @name: (out) (transfer full) (nullable): the domain's name
+ * @uuid: (out) (transfer full) (nullable): its uuid, in lower case
+ *
+ * For definitions that can't be run here, too. Nothing but these two is looked at.
+ *
+ * Returns: whether it is XML of a domain that has both
+ */
+gboolean
+vs_save_definition_read_names (const char *text, char **name, char **uuid)
+{
+  g_autoptr (VsXmlProblems) problems = vs_xml_problems_new ();
+  xmlDoc *doc = vs_xml_parse (text, strlen (text), "domain", &vs_xml_domain_limits, problems);
+  g_autofree char *written = doc != NULL ? vs_xml_child_text (xmlDocGetRootElement (doc), "uuid") : NULL;
+
+  *name = doc != NULL ? vs_xml_child_text (xmlDocGetRootElement (doc), "name") : NULL;
+  *uuid = written != NULL && g_uuid_string_is_valid (written) ? g_ascii_strdown (written, -1) : NULL;
+  g_clear_pointer (&doc, xmlFreeDoc);
+  return *name != NULL && **name != '\0' && *uuid != NULL;
+}
+
 static void
 add_inactive (xmlNode *node, VsDomainDef *def)
 {

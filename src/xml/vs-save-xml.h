@@ -10,6 +10,9 @@ G_BEGIN_DECLS
 
 VsDomainDef *vs_save_definition_parse (const char *text,
                                        GError **error);
+gboolean vs_save_definition_read_names (const char *text,
+                                        char **name,
+                                        char **uuid);
 char *vs_save_cookie_format (gboolean persistent,
                              VsDomainDef *inactive_def,
                              const char *mark);

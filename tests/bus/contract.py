@@ -37,7 +37,7 @@ def methods():
             name = method.get("name")
             arguments = [arg.get("type") for arg in method.findall("arg") if arg.get("direction") == "in"]
             found.append(Method(interface.get("name").rsplit(".", 1)[1], name, "".join(arguments[:-1]),
-                                dict(KEY.findall(comments[name]))))
+                                dict(KEY.findall(comments[name].partition("Keys of @options:")[2]))))
     return found
 
 

@@ -15,6 +15,7 @@ from gi.repository import Gio, GLib
 
 import contract
 from agent import AskedCall
+from images import Descriptor, words, write_image
 from support import plain_xml
 from vmsnaptest import (MANAGER, BusError, Disk, PrivateBus, Service, TestCase, built, call_as, continue_process,
                         domain_path, main, make_disk, snapshot_path, stop_process, wait_until)
@@ -325,6 +326,58 @@ polkit.addRule(function (action, subject) {
   return polkit.Result.YES;
 });
 """
+
+
+BY_IMAGE = """
+polkit.addRule(function (action, subject) {
+  if (subject.user == "root")
+    return polkit.Result.YES;
+  if (action.id == "org.vmsnap.VmSnap1.image.restore" && action.lookup("domain-name") == "granted" &&
+      action.lookup("domain-uuid") == "%s" && action.lookup("operation") == "rewrite-image")
+    return polkit.Result.YES;
+  if (action.id == "org.vmsnap.VmSnap1.domain.read" && action.lookup("domain-name") == "hidden")
+    return polkit.Result.NO;
+  return action.id == "org.vmsnap.VmSnap1.domain.read" ? polkit.Result.NOT_HANDLED : polkit.Result.NO;
+});
+""" % GRANTED
+
+
+class Images(SystemCase):
+    """Polkit is told whose image it is, of domains that aren't defined here, too."""
+    rules = BY_IMAGE
+
+    def ask(self, method, saved, **options):
+        path = write_image(self.make_directory() / "image", saved)
+        with Descriptor(path, os.O_RDWR) as fd:
+            reply = self.call_as_nobody(MANAGER, "Manager", method, "h", 0, fds=[fd], **options)
+            return reply[0] if reply else words(path)
+
+    def assert_refused_image(self, method, saved, says, **options):
+        path = write_image(self.make_directory() / "image", saved)
+        before = path.read_bytes()
+        with Descriptor(path, os.O_RDWR) as fd:
+            self.assert_refused("NotAuthorized", MANAGER, "Manager", method, "h", 0, fds=[fd], says=says, **options)
+        self.assertEqual(path.read_bytes(), before)
+
+    def test_rule_grants_the_rewriting_of_one_domains_images(self):
+        xml = plain_xml("granted", uuid=GRANTED)
+        self.assertEqual(self.ask("RewriteImage", xml, paused=True)[2], 0)
+        self.assert_refused_image("RewriteImage", plain_xml("granted", uuid=REFUSED), ["image.restore"], paused=True)
+        self.assert_refused_image("RewriteImage", plain_xml("other", uuid=GRANTED), ["'other'"], paused=True)
+        self.assert_refused_image("RestoreDomain", xml, ["'granted'", "image.restore"])
+
+    def test_name_that_is_written_into_an_image_is_asked_about_too(self):
+        xml = plain_xml("granted", uuid=GRANTED)
+        self.assert_refused_image("RewriteImage", xml, ["'other'"], xml=xml.replace(">granted<", ">other<"))
+
+    def test_name_that_the_domain_has_here_counts(self):
+        path = self.client.call(MANAGER, "Manager", "DefineDomain", "s", plain_xml("theirs", uuid=GRANTED))
+        self.addCleanup(self.client.call, path, "Domain", "Undefine")
+        self.assert_refused_image("RewriteImage", plain_xml("granted", uuid=GRANTED), ["'theirs'"], paused=True)
+
+    def test_everybody_may_inspect_unless_a_rule_hides_the_domain(self):
+        self.assertEqual(self.ask("InspectImage", plain_xml("other", uuid=REFUSED))["domain-name"], "other")
+        self.assert_refused_image("InspectImage", plain_xml("hidden", uuid=REFUSED), ["'hidden'"])
 
 
 class RememberedAnswers(WithDomains):

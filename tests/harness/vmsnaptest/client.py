@@ -215,13 +215,16 @@ class Client:
 CALL_SCRIPT = """
 import sys
 from gi.repository import Gio, GLib
-address, path, interface, member, arguments, flags, timeout = sys.argv[1:]
+address, path, interface, member, arguments, flags, timeout, *fds = sys.argv[1:]
 connection = Gio.DBusConnection.new_for_address_sync(
     address, Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION, None, None)
+fd_list = Gio.UnixFDList.new()
+for fd in fds:
+    fd_list.append(int(fd))
 try:
-    reply = connection.call_sync("org.vmsnap.VmSnap1", path, interface, member,
-                                 GLib.Variant.parse(None, arguments, None, None), None,
-                                 Gio.DBusCallFlags(int(flags)), int(timeout), None)
+    reply, _ = connection.call_with_unix_fd_list_sync("org.vmsnap.VmSnap1", path, interface, member,
+                                                      GLib.Variant.parse(None, arguments, None, None), None,
+                                                      Gio.DBusCallFlags(int(flags)), int(timeout), fd_list, None)
     print("reply", reply.print_(True))
 except GLib.Error as error:
     name = Gio.DBusError.get_remote_error(error) or "unknown"
@@ -229,15 +232,15 @@ except GLib.Error as error:
 """
 
 
-def call_as(uid, address, path, interface, member, signature="", *arguments, timeout=DEFAULT, interactive=False,
-            **option_values):
+def call_as(uid, address, path, interface, member, signature="", *arguments, fds=(), timeout=DEFAULT,
+            interactive=False, **option_values):
     """Client.call() from a process of another user (as root only); returns the reply's values as a tuple."""
     parameters = GLib.Variant(f"({signature}a{{sv}})", (*arguments, options(option_values)))
     flags = Gio.DBusCallFlags.ALLOW_INTERACTIVE_AUTHORIZATION if interactive else Gio.DBusCallFlags.NONE
     command = [sys.executable, "-c", CALL_SCRIPT, address, path, long_interface(interface), member,
-               parameters.print_(True), str(int(flags)), str(int(timeout * 1000))]
+               parameters.print_(True), str(int(flags)), str(int(timeout * 1000)), *map(str, fds)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd="/", user=uid, group=uid,
-                          extra_groups=[], env={"PATH": os.environ["PATH"]})
+                          extra_groups=[], pass_fds=fds, env={"PATH": os.environ["PATH"]})
     kind, _, rest = done.stdout.strip().partition(" ")
     if kind == "error":
         name, _, message = rest.partition(" ")
