@@ -14,6 +14,7 @@
 #include "vmsnap-error.h"
 #include "vs-image-codec.h"
 #include "vs-image-writer.h"
+#include "vs-kept-file.h"
 #include "vs-migration.h"
 #include "vs-operations.h"
 #include "vs-save-workflows.h"
@@ -67,24 +68,40 @@ note_file (VsRun *run)
   set_number (run, FACT_INODE, st.st_ino);
 }
 
-/* The image by the way that an earlier life noted, if that still leads there; else -1. */
+/* By the way that an earlier life noted, if that still leads there; else -1. */
 static int
-open_again (VsRun *run, int flags)
+open_noted (VsRun *run, int flags)
 {
-  g_autofree char *managed = NULL;
   const char *path = vs_run_get_string (run, FACT_PATH);
+  int fd = path != NULL ? open (path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK) : -1;
   struct stat st;
-  int fd;
 
-  if (vs_run_get_flag (run, FACT_MANAGED))
-    path = managed = managed_path (run, VS_STORE_MANAGED_SAVE);
-  fd = path != NULL ? open (path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK) : -1;
-  if (fd < 0 || managed != NULL)
-    return fd;
+  if (fd < 0)
+    return -1;
   if (fstat (fd, &st) == 0 && is_number (run, FACT_DEVICE, st.st_dev) && is_number (run, FACT_INODE, st.st_ino))
     return fd;
   close (fd);
   return -1;
+}
+
+/* The image of an earlier life, or -1. A caller's is looked for in QEMU first, where no rights and no move matter. */
+static int
+open_again (VsRun *run, int flags)
+{
+  int fd;
+
+  if (vs_run_get_flag (run, FACT_MANAGED))
+    {
+      g_autofree char *path = managed_path (run, VS_STORE_MANAGED_SAVE);
+
+      return open (path, flags | O_CLOEXEC);
+    }
+  fd = vs_kept_file_take (run, vs_run_get_string (run, FACT_MARK));
+  if (fd >= 0 && (flags == O_RDWR || (fcntl (fd, F_GETFL) & O_ACCMODE) != O_WRONLY))
+    return fd;
+  if (fd >= 0)
+    close (fd);
+  return open_noted (run, flags);
 }
 
 static gboolean
@@ -97,8 +114,10 @@ look_first (VsRun *run, GError **error)
       || !vs_migration_check (run, vs_run_get_int (run, FACT_ENCODING), error))
     return FALSE;
   vs_run_set_flag (run, FACT_RUNNING, running);
-  if (!vs_run_get_flag (run, FACT_MANAGED))
-    note_file (run);
+  if (vs_run_get_flag (run, FACT_MANAGED))
+    return TRUE;
+  note_file (run);
+  vs_kept_file_leave (run, vs_run_get_fd (run), vs_run_get_string (run, FACT_MARK));
   return TRUE;
 }
 
@@ -153,26 +172,33 @@ begin_image (VsRun *run, GError **error)
   return TRUE;
 }
 
-/* Undo. What an earlier life left of a caller's file can be told only by the way to it. */
+static void
+mark_partial (VsRun *run)
+{
+  const char *path = vs_run_get_string (run, FACT_PATH);
+  int fd = open_again (run, O_RDWR);
+
+  if (fd < 0 || !vs_image_mark_partial (fd, NULL))
+    g_message ("%s can't be looked at again; if it is there, it is no image to be restored",
+               path != NULL ? path : "The image's file");
+  if (fd >= 0)
+    close (fd);
+}
+
+/* Undo. What an earlier life left of a caller's file must not look whole beside a guest that goes on. */
 static gboolean
 give_image_up (VsRun *run, GError **error)
 {
   VsStore *store = vs_run_get_store (run);
   const char *uuid = vs_run_get_uuid (run);
-  int fd;
 
   vs_run_set_tool (run, NULL, NULL);
   if (vs_run_get_flag (run, FACT_MANAGED))
     return vs_store_remove (store, uuid, NULL, VS_STORE_MANAGED_SAVE_PART, error)
            && vs_store_remove (store, uuid, NULL, VS_STORE_MANAGED_SAVE, error);
-  if (!vs_run_is_recovery (run))
-    return TRUE;
-  fd = open_again (run, O_RDWR);
-  if (fd < 0 || !vs_image_mark_partial (fd, NULL))
-    g_message ("%s can't be looked at again; if it is there, it is no image to be restored",
-               vs_run_get_string (run, FACT_PATH) != NULL ? vs_run_get_string (run, FACT_PATH) : "The image's file");
-  if (fd >= 0)
-    close (fd);
+  if (vs_run_is_recovery (run))
+    mark_partial (run);
+  vs_kept_file_drop (run, vs_run_get_string (run, FACT_MARK));
   return TRUE;
 }
 
