@@ -58,8 +58,8 @@ add_serial (VsCommandLine *line, const VsChardevDef *def, guint index, GError **
   if (g_str_equal (type, "isa-serial"))
     vs_option_add (device, "index", "%u", def->target_port);
   else if (g_str_equal (type, "usb-serial"))
-    vs_option_add (device, "bus", "usb.0");
-  else if (!vs_command_line_place (line, device, VS_SLOT_CONVENTIONAL, error))
+    vs_command_line_place_usb (line, device, &def->address);
+  else if (!vs_command_line_place (line, device, &def->address, VS_SLOT_CONVENTIONAL, error))
     {
       g_string_free (device, TRUE);
       return FALSE;
@@ -68,45 +68,6 @@ add_serial (VsCommandLine *line, const VsChardevDef *def, guint index, GError **
   return TRUE;
 }
 
-static const VsControllerDef *
-find_virtio_serial (VsCommandLine *line)
-{
-  for (guint i = 0; i < line->def->controllers->len; i++)
-    {
-      const VsControllerDef *def = g_ptr_array_index (line->def->controllers, i);
-
-      if (def->type == VS_CONTROLLER_VIRTIO_SERIAL)
-        return def;
-    }
-  return NULL;
-}
-
-/* One controller serves all; further ones that a definition has would be empty. */
-static gboolean
-add_virtio_serial (VsCommandLine *line, GError **error)
-{
-  const VsControllerDef *def = find_virtio_serial (line);
-  const guint needed = line->def->consoles->len + line->def->channels->len + 1;
-  VsOption *device;
-
-  if (needed == 1)
-    return TRUE;
-  device = vs_option_new ("virtio-serial-pci");
-  vs_option_add (device, "id", "virtio-serial0");
-  if (needed > 31 || (def != NULL && def->ports > 0))
-    vs_option_add (device, "max_ports", "%u", MAX (needed, def != NULL ? (guint) MAX (def->ports, 0) : 0));
-  if (def != NULL && def->vectors >= 0)
-    vs_option_add (device, "vectors", "%d", def->vectors);
-  if (!vs_command_line_place (line, device, VS_SLOT_EXPRESS, error))
-    {
-      g_string_free (device, TRUE);
-      return FALSE;
-    }
-  vs_command_line_take (line, "-device", device);
-  return TRUE;
-}
-
-/* Port 0 is for consoles by convention, and left free: so ports count from 1. */
 static void
 add_virtio_port (VsCommandLine *line, const VsChardevDef *def, const char *kind, guint index)
 {
@@ -114,8 +75,7 @@ add_virtio_port (VsCommandLine *line, const VsChardevDef *def, const char *kind,
 
   add_chardev (line, def, kind, index);
   vs_option_add (device, "id", "%s%u", kind, index);
-  vs_option_add (device, "bus", "virtio-serial0.0");
-  vs_option_add (device, "nr", "%u", ++line->n_virtio_ports);
+  vs_command_line_place_virtio_port (line, device, &def->address);
   vs_option_add (device, "chardev", "char%s%u", kind, index);
   if (def->target_name != NULL)
     vs_option_add (device, "name", "%s", def->target_name);
@@ -151,7 +111,7 @@ vs_command_line_add_chardevs (VsCommandLine *line, GError **error)
   for (guint i = 0; i < def->serials->len; i++)
     if (!add_serial (line, g_ptr_array_index (def->serials, i), i, error))
       return FALSE;
-  if (!add_virtio_serial (line, error))
+  if (!vs_command_line_add_virtio_serial (line, error))
     return FALSE;
   for (guint i = 0; i < def->channels->len; i++)
     add_virtio_port (line, g_ptr_array_index (def->channels, i), "channel", i);

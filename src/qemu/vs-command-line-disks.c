@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Disks, firmware and the controllers disks sit on. Each file is a block node of its own name, given one by one from
+ * Disks and firmware. Each file is a block node of its own name, given one by one from
  * the base upwards and never nested, so that a chain may be as long as it likes: `vda-0` is the base of disk vda,
  * `vda-1` the overlay above, and `vda-0-file` the storage that holds `vda-0`. The disk's device is `disk-vda`. Pure;
  * any thread.
@@ -12,21 +12,13 @@
 #include <json-glib/json-glib.h>
 #include <string.h>
 
-#define IDE_UNITS 4
-#define SATA_PORTS 6
-#define LSI_UNITS 7
-#define VIRTIO_SCSI_UNITS 16383
-
-/* How many disks each bus has so far. */
+/* What is known of all disks while they are added one by one. */
 typedef struct
 {
   VsCommandLine *line;
-  guint n_ide;
-  guint n_sata;
-  GHashTable *scsi_units; /* index of the controller → units taken */
   gboolean seen_disk;
   gboolean seen_cdrom;
-} Buses;
+} Disks;
 
 static void
 take_blockdev (VsCommandLine *line, JsonObject *object)
@@ -147,85 +139,6 @@ add_nodes (VsCommandLine *line, const VsDiskDef *disk, char **active, GError **e
   return TRUE;
 }
 
-/* Which of the buses a disk sits on, and where. */
-
-static gboolean
-place_on_ide (Buses *buses, const VsDiskDef *disk, VsOption *device, GError **error)
-{
-  guint unit = buses->n_ide++;
-
-  if (buses->line->family == VS_MACHINE_Q35)
-    return vs_command_line_refuse (buses->line, error, disk->line,
-                                   "a q35 machine has no IDE bus for disk %s; <target bus='sata'/> is possible",
-                                   disk->target);
-  if (unit >= IDE_UNITS)
-    return vs_command_line_refuse (buses->line, error, disk->line, "no more than %d disks fit on the IDE bus",
-                                   IDE_UNITS);
-  vs_option_add (device, "bus", "ide.%u", unit / 2);
-  vs_option_add (device, "unit", "%u", unit % 2);
-  return TRUE;
-}
-
-/* A q35 machine's own AHCI has the name `ide`; further ones are sata1, sata2 …; a pc's first is sata0. */
-static gboolean
-place_on_sata (Buses *buses, const VsDiskDef *disk, VsOption *device, GError **error)
-{
-  guint port = buses->n_sata++;
-
-  if (buses->line->family == VS_MACHINE_Q35 && port < SATA_PORTS)
-    vs_option_add (device, "bus", "ide.%u", port);
-  else
-    vs_option_add (device, "bus", "sata%u.%u", port / SATA_PORTS, port % SATA_PORTS);
-  return TRUE;
-}
-
-static const VsControllerDef *
-find_controller (VsCommandLine *line, VsControllerType type, guint index)
-{
-  for (guint i = 0; i < line->def->controllers->len; i++)
-    {
-      const VsControllerDef *controller = g_ptr_array_index (line->def->controllers, i);
-
-      if (controller->type == type && controller->index == index)
-        return controller;
-    }
-  return NULL;
-}
-
-static gboolean
-is_lsi (VsCommandLine *line, guint index)
-{
-  const VsControllerDef *controller = find_controller (line, VS_CONTROLLER_SCSI, index);
-
-  return controller != NULL && g_strcmp0 (controller->model, "lsilogic") == 0;
-}
-
-/* The controller that the definition gives a disk, else the first; units in the disks' order. */
-static guint
-scsi_controller_of (const VsDiskDef *disk)
-{
-  return disk->address.type == VS_ADDRESS_DRIVE ? disk->address.controller : 0;
-}
-
-static gboolean
-place_on_scsi (Buses *buses, const VsDiskDef *disk, VsOption *device, GError **error)
-{
-  guint index = scsi_controller_of (disk);
-  guint unit = GPOINTER_TO_UINT (g_hash_table_lookup (buses->scsi_units, GUINT_TO_POINTER (index)));
-  gboolean lsi = is_lsi (buses->line, index);
-
-  if (unit >= (lsi ? LSI_UNITS : VIRTIO_SCSI_UNITS))
-    return vs_command_line_refuse (buses->line, error, disk->line, "no more disks fit on SCSI controller %u", index);
-  g_hash_table_insert (buses->scsi_units, GUINT_TO_POINTER (index), GUINT_TO_POINTER (unit + 1));
-  vs_option_add (device, "bus", "scsi%u.0", index);
-  if (!lsi)
-    vs_option_add (device, "channel", "0");
-  vs_option_add (device, "scsi-id", "%u", lsi ? unit : 0);
-  if (!lsi)
-    vs_option_add (device, "lun", "%u", unit);
-  return TRUE;
-}
-
 static VsOption *
 new_device (const VsDiskDef *disk)
 {
@@ -239,23 +152,6 @@ new_device (const VsDiskDef *disk)
     case VS_DISK_BUS_VIRTIO:
     default:
       return vs_option_new ("virtio-blk-pci");
-    }
-}
-
-static gboolean
-place_disk (Buses *buses, const VsDiskDef *disk, VsOption *device, GError **error)
-{
-  switch (disk->bus)
-    {
-    case VS_DISK_BUS_SCSI:
-      return place_on_scsi (buses, disk, device, error);
-    case VS_DISK_BUS_SATA:
-      return place_on_sata (buses, disk, device, error);
-    case VS_DISK_BUS_IDE:
-      return place_on_ide (buses, disk, device, error);
-    case VS_DISK_BUS_VIRTIO:
-    default:
-      return vs_command_line_place (buses->line, device, VS_SLOT_EXPRESS, error);
     }
 }
 
@@ -299,112 +195,39 @@ describe_disk (VsOption *device, const VsDiskDef *disk, const char *node, guint 
 }
 
 static gboolean
-add_disk (Buses *buses, const VsDiskDef *disk, GError **error)
+add_disk (Disks *disks, const VsDiskDef *disk, GError **error)
 {
-  gboolean *seen = disk->is_cdrom ? &buses->seen_cdrom : &buses->seen_disk;
+  gboolean *seen = disk->is_cdrom ? &disks->seen_cdrom : &disks->seen_disk;
   guint boot_index
-    = vs_command_line_boot_index (buses->line, disk->is_cdrom ? VS_BOOT_CDROM : VS_BOOT_HD, disk->boot_order, !*seen);
+    = vs_command_line_boot_index (disks->line, disk->is_cdrom ? VS_BOOT_CDROM : VS_BOOT_HD, disk->boot_order, !*seen);
   g_autofree char *active = NULL;
   VsOption *device;
 
   *seen = TRUE;
-  if (!add_nodes (buses->line, disk, &active, error))
+  if (!add_nodes (disks->line, disk, &active, error))
     return FALSE;
   device = new_device (disk);
-  if (!place_disk (buses, disk, device, error))
+  if (!(disk->bus == VS_DISK_BUS_VIRTIO
+          ? vs_command_line_place (disks->line, device, &disk->address, VS_SLOT_EXPRESS, error)
+          : vs_command_line_place_drive (disks->line, disk, device, error)))
     {
       g_string_free (device, TRUE);
       return FALSE;
     }
   describe_disk (device, disk, active, boot_index);
-  vs_command_line_take (buses->line, "-device", device);
+  vs_command_line_take (disks->line, "-device", device);
   return TRUE;
 }
 
 gboolean
 vs_command_line_add_disks (VsCommandLine *line, GError **error)
 {
-  g_autoptr (GHashTable) scsi_units = g_hash_table_new (NULL, NULL);
-  Buses buses = { .line = line, .scsi_units = scsi_units };
+  Disks disks = { .line = line };
 
   for (guint i = 0; i < line->def->disks->len; i++)
-    if (!add_disk (&buses, g_ptr_array_index (line->def->disks, i), error))
+    if (!add_disk (&disks, g_ptr_array_index (line->def->disks, i), error))
       return FALSE;
   return TRUE;
-}
-
-static gboolean
-add_scsi_controller (VsCommandLine *line, guint index, GError **error)
-{
-  const VsControllerDef *def = find_controller (line, VS_CONTROLLER_SCSI, index);
-  gboolean lsi = is_lsi (line, index);
-  VsOption *device = vs_option_new (lsi ? "lsi" : "virtio-scsi-pci");
-
-  vs_option_add (device, "id", "scsi%u", index);
-  if (def != NULL && def->queues > 0 && !lsi)
-    vs_option_add (device, "num_queues", "%u", def->queues);
-  if (!vs_command_line_place (line, device, lsi ? VS_SLOT_CONVENTIONAL : VS_SLOT_EXPRESS, error))
-    {
-      g_string_free (device, TRUE);
-      return FALSE;
-    }
-  vs_command_line_take (line, "-device", device);
-  return TRUE;
-}
-
-/* Those that the definition has, and those that its disks need. */
-static gboolean
-add_scsi_controllers (VsCommandLine *line, GError **error)
-{
-  g_autofree gboolean *wanted = g_new0 (gboolean, 256);
-
-  for (guint i = 0; i < line->def->controllers->len; i++)
-    {
-      const VsControllerDef *controller = g_ptr_array_index (line->def->controllers, i);
-
-      if (controller->type == VS_CONTROLLER_SCSI)
-        wanted[controller->index & 255] = TRUE;
-    }
-  for (guint i = 0; i < line->def->disks->len; i++)
-    {
-      const VsDiskDef *disk = g_ptr_array_index (line->def->disks, i);
-
-      if (disk->bus == VS_DISK_BUS_SCSI)
-        wanted[scsi_controller_of (disk) & 255] = TRUE;
-    }
-  for (guint index = 0; index < 256; index++)
-    if (wanted[index] && !add_scsi_controller (line, index, error))
-      return FALSE;
-  return TRUE;
-}
-
-static gboolean
-add_sata_controllers (VsCommandLine *line, GError **error)
-{
-  guint first = line->family == VS_MACHINE_Q35 ? 1 : 0;
-  guint n_disks = 0;
-
-  for (guint i = 0; i < line->def->disks->len; i++)
-    n_disks += ((const VsDiskDef *)g_ptr_array_index (line->def->disks, i))->bus == VS_DISK_BUS_SATA ? 1 : 0;
-  for (guint index = first; index < (n_disks + SATA_PORTS - 1) / SATA_PORTS; index++)
-    {
-      VsOption *device = vs_option_new ("ahci");
-
-      vs_option_add (device, "id", "sata%u", index);
-      if (!vs_command_line_place (line, device, VS_SLOT_CONVENTIONAL, error))
-        {
-          g_string_free (device, TRUE);
-          return FALSE;
-        }
-      vs_command_line_take (line, "-device", device);
-    }
-  return TRUE;
-}
-
-gboolean
-vs_command_line_add_disk_controllers (VsCommandLine *line, GError **error)
-{
-  return add_scsi_controllers (line, error) && add_sata_controllers (line, error);
 }
 
 static void

@@ -153,9 +153,9 @@ add_video (VsCommandLine *line, const VsVideoDef *def, guint index, GError **err
   device = vs_option_new (index == 0 ? cards[card].primary : cards[card].secondary);
   vs_option_add (device, "id", "video%u", index);
   add_video_memory (device, def);
-  if (index == 0 && cards[card].is_pci)
-    vs_command_line_place_primary_video (line, device);
-  else if (index > 0 && !vs_command_line_place (line, device, VS_SLOT_CONVENTIONAL, error))
+  if (cards[card].is_pci
+      && !(index == 0 ? vs_command_line_place_primary_video (line, device, &def->address, error)
+                      : vs_command_line_place (line, device, &def->address, VS_SLOT_CONVENTIONAL, error)))
     {
       g_string_free (device, TRUE);
       return FALSE;

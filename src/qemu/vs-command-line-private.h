@@ -21,12 +21,14 @@ typedef enum {
  * VsSlotKind:
  * @VS_SLOT_EXPRESS: a port of its own on a PCI Express machine: virtio and the like
  * @VS_SLOT_CONVENTIONAL: part of the root complex: old PCI devices
+ * @VS_SLOT_PORT: beside other root ports
  *
  * What a device asks of its place.
  */
 typedef enum {
   VS_SLOT_EXPRESS,
   VS_SLOT_CONVENTIONAL,
+  VS_SLOT_PORT,
 } VsSlotKind;
 
 /**
@@ -37,10 +39,17 @@ typedef enum {
  * @machine: the versioned machine type
  * @family: its kind
  * @argv: (element-type utf8): what there is of it so far
- * @next_port: number of the next PCI Express root port
- * @next_slot: next free slot of the root bus
- * @n_usb: how many USB controllers there are; devices go to the first
- * @n_virtio_ports: how many ports of the virtio-serial controller are taken
+ * @pci_buses: (element-type guint Bus): the PCI buses that the definition can name, by number
+ * @last_bus: the highest number of a PCI bus or chassis so far
+ * @n_ports: how many PCI Express root ports were placed here
+ * @port_slot: the slot where the last of them is
+ * @next_slot: next slot of the root bus that may be free
+ * @video_slot: the slot kept for the first graphics card; 0: it has one of its own
+ * @drives: (element-type VsDiskDef VsAddress): the places of the disks on SCSI, SATA and IDE
+ * @n_usb: how many USB controllers there are; devices go to the first, if they aren't given another
+ * @usb_buses: (element-type guint Bus): the USB controllers, by index
+ * @virtio_serial_buses: (element-type guint Bus): the virtio-serial controllers, by index
+ * @virtio_ports: (element-type VsAddress guint): ports chosen for what the definition gives none
  *
  * A command line in the making.
  */
@@ -51,10 +60,17 @@ typedef struct {
   char *machine;
   VsMachineFamily family;
   GPtrArray *argv;
-  guint next_port;
+  GHashTable *pci_buses;
+  guint last_bus;
+  guint n_ports;
+  guint port_slot;
   guint next_slot;
+  guint video_slot;
+  GHashTable *drives;
   guint n_usb;
-  guint n_virtio_ports;
+  GHashTable *usb_buses;
+  GHashTable *virtio_serial_buses;
+  GHashTable *virtio_ports;
 } VsCommandLine;
 
 typedef gboolean (*VsCommandLinePart) (VsCommandLine *line,
@@ -81,10 +97,23 @@ void vs_command_line_take (VsCommandLine *line,
 
 gboolean vs_command_line_place (VsCommandLine *line,
                                 VsOption *device,
+                                const VsAddress *address,
                                 VsSlotKind kind,
                                 GError **error);
-void vs_command_line_place_primary_video (VsCommandLine *line,
-                                          VsOption *device);
+gboolean vs_command_line_place_primary_video (VsCommandLine *line,
+                                              VsOption *device,
+                                              const VsAddress *address,
+                                              GError **error);
+gboolean vs_command_line_place_drive (VsCommandLine *line,
+                                      const VsDiskDef *disk,
+                                      VsOption *device,
+                                      GError **error);
+void vs_command_line_place_usb (VsCommandLine *line,
+                                VsOption *device,
+                                const VsAddress *address);
+void vs_command_line_place_virtio_port (VsCommandLine *line,
+                                        VsOption *device,
+                                        const VsAddress *address);
 gboolean vs_command_line_refuse (VsCommandLine *line,
                                  GError **error,
                                  guint line_number,
@@ -102,6 +131,8 @@ guint vs_command_line_boot_index (VsCommandLine *line,
                                   guint boot_order,
                                   gboolean is_first);
 
+gboolean vs_command_line_add_pci (VsCommandLine *line,
+                                  GError **error);
 gboolean vs_command_line_add_firmware (VsCommandLine *line,
                                        GError **error);
 gboolean vs_command_line_add_disk_controllers (VsCommandLine *line,
@@ -116,6 +147,8 @@ gboolean vs_command_line_add_interfaces (VsCommandLine *line,
                                          GError **error);
 gboolean vs_command_line_add_chardevs (VsCommandLine *line,
                                        GError **error);
+gboolean vs_command_line_add_virtio_serial (VsCommandLine *line,
+                                            GError **error);
 gboolean vs_command_line_add_inputs (VsCommandLine *line,
                                      GError **error);
 gboolean vs_command_line_add_displays (VsCommandLine *line,

@@ -76,7 +76,7 @@ add_sound (VsCommandLine *line, const VsSoundDef *def, guint index, GError **err
   /* Of those with codecs, it is these that play. */
   if (def->codecs[0] == NULL)
     vs_option_add (device, "audiodev", "audio%u", audio);
-  if (cards[card].is_pci && !vs_command_line_place (line, device, VS_SLOT_CONVENTIONAL, error))
+  if (cards[card].is_pci && !vs_command_line_place (line, device, &def->address, VS_SLOT_CONVENTIONAL, error))
     {
       g_string_free (device, TRUE);
       return FALSE;

@@ -278,6 +278,7 @@ static const VsCommandLinePart parts[] = {
   add_clock,
   add_endings,
   add_boot,
+  vs_command_line_add_pci,
   vs_command_line_add_usb,
   vs_command_line_add_disk_controllers,
   vs_command_line_add_chardevs,
@@ -290,6 +291,17 @@ static const VsCommandLinePart parts[] = {
   vs_command_line_add_disks,
   add_rest,
 };
+
+static void
+clear (VsCommandLine *line)
+{
+  g_clear_pointer (&line->machine, g_free);
+  g_clear_pointer (&line->pci_buses, g_hash_table_unref);
+  g_clear_pointer (&line->drives, g_hash_table_unref);
+  g_clear_pointer (&line->usb_buses, g_hash_table_unref);
+  g_clear_pointer (&line->virtio_serial_buses, g_hash_table_unref);
+  g_clear_pointer (&line->virtio_ports, g_hash_table_unref);
+}
 
 /**
  * vs_command_line_build:
@@ -314,7 +326,7 @@ vs_command_line_build (VsDomainDef *def, VsHypervisor *hypervisor, const VsComma
   complete = find_machine (&line, error);
   for (gsize i = 0; complete && i < G_N_ELEMENTS (parts); i++)
     complete = parts[i](&line, error);
-  g_free (line.machine);
+  clear (&line);
   return complete ? (GStrv)g_ptr_array_steal (argv, NULL) : NULL;
 }
 

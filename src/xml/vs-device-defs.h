@@ -176,9 +176,9 @@ typedef enum {
  *   `pci-bridge`; usb: `qemu-xhci`, `nec-xhci`, `ich9-ehci1`, `ich9-uhci1` … `3`, `piix3-uhci`, `none`; scsi:
  *   `virtio-scsi`, `lsilogic`
  * @model_name: (nullable): pci: the device's name at QEMU, `pcie-root-port`
- * @chassis: pci: chassis number, -1: none given; like addresses, kept only: the command line's builder chooses
- * @port: pci: port number of a root port, -1: none given; likewise
- * @hotplug: pci: whether devices can be plugged while it runs; never off, which isn't supported
+ * @chassis: pci: chassis number (a bridge's is `chassisNr`), -1: none given
+ * @port: pci: port number of a root port, -1: none given
+ * @hotplug: pci: whether devices can be plugged while it runs; off only for a root port that has an address
  * @ports: usb, virtio-serial: number of ports, -1: none given
  * @vectors: virtio-serial: number of MSI vectors, -1: none given
  * @queues: scsi: number of virtqueues, 0: default

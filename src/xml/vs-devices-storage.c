@@ -239,9 +239,11 @@ check_controller (VsXmlProblems *problems, xmlNode *node, const VsControllerDef 
     self->type == VS_CONTROLLER_USB && (self->model == NULL || g_str_has_suffix (self->model, "-xhci"));
   const gboolean is_companion = self->model != NULL && g_str_has_prefix (self->model, "ich9-uhci");
 
-  if (self->hotplug == VS_TRISTATE_OFF)
+  if (self->hotplug == VS_TRISTATE_OFF
+      && (g_strcmp0 (self->model, "pcie-root-port") != 0 || self->address.type != VS_ADDRESS_PCI))
     vs_xml_problems_add (problems, vs_xml_child (node, "target"),
-                         "<target hotplug='off'> isn't supported; accepted: hotplug='on', as without it");
+                         "<target hotplug='off'> isn't supported here; accepted: on a pcie-root-port with an "
+                         "<address type='pci'>");
   if (self->ports >= 0 && !is_serial && !is_xhci)
     vs_xml_problems_add (problems, node, "<controller ports=…> is for virtio-serial, qemu-xhci and nec-xhci only");
   if (self->vectors >= 0 && !is_serial)
@@ -275,7 +277,8 @@ vs_controller_def_read (VsXmlProblems *problems, xmlNode *node)
   vs_xml_require (problems, node, type != VS_CONTROLLER_PCI || xmlHasProp (node, VS_XML ("model")), "model=…");
   self->model_name = vs_xml_attr_word (problems, vs_xml_child (node, "model"), "name",
                                        "pcie-root-port ioh3420 pcie-pci-bridge i82801b11-bridge pci-bridge");
-  self->chassis = (int) vs_xml_attr_int_or (problems, target, "chassis", 0, 255, -1);
+  self->chassis = (int) vs_xml_attr_int_or (problems, target, "chassis", 0, 255,
+                                            vs_xml_attr_int_or (problems, target, "chassisNr", 0, 255, -1));
   self->port = (int) vs_xml_attr_int_or (problems, target, "port", 0, 255, -1);
   self->hotplug = vs_xml_attr_tristate (problems, target, "hotplug");
   self->ports = (int) vs_xml_attr_int_or (problems, node, "ports", 1, 511, -1);

@@ -71,10 +71,21 @@ add_address (GPtrArray *facts, const char *device, const VsAddress *address)
       addf (facts, device, "address", "usb %u:%s", address->bus, address->port != NULL ? address->port : "");
       break;
     case VS_ADDRESS_NONE:
+      add (facts, device, "address", "none given");
+      break;
     case VS_ADDRESS_OTHER:
     default:
       add (facts, device, "address", NULL);
     }
+}
+
+/* A machine's own disk controllers are where they are, whether that is written down or not. */
+static gboolean
+is_chipset (const VsControllerDef *controller)
+{
+  return (controller->type == VS_CONTROLLER_IDE || controller->type == VS_CONTROLLER_SATA) && controller->index == 0
+         && (controller->address.type == VS_ADDRESS_NONE
+             || (controller->address.bus == 0 && (controller->address.slot == 1 || controller->address.slot == 31)));
 }
 
 static void
@@ -175,7 +186,8 @@ add_controllers (GPtrArray *facts, VsDomainDef *self)
       addf (facts, device, "queues", "%u", controller->queues);
       addf (facts, device, "chassis and port", "%d:%d", controller->chassis, controller->port);
       add_tristate (facts, device, "hotplug", controller->hotplug);
-      add_address (facts, device, &controller->address);
+      if (!is_chipset (controller))
+        add_address (facts, device, &controller->address);
     }
 }
 
@@ -333,7 +345,7 @@ list_facts (VsDomainDef *self)
  * @first_difference: (out) (optional): what differs, for a message: `memory: 1073741824 bytes, now 2147483648 bytes`
  *
  * Compares what a guest could notice. Paths and formats of disks, cache modes, boot order, graphics and whatever else
- * the host's side alone sees don't count; nor does an address that only one of the two fixes.
+ * the host's side alone sees don't count.
  *
  * Returns: whether a guest of @self can go on with @other
  */

@@ -94,7 +94,7 @@ static const Rule rules[] = {
   { "controller", "type! index model ports vectors",
     "model=controller-model target=controller-target master driver=controller-driver alias=#any address" },
   { "controller-model", "name!", NULL },
-  { "controller-target", "chassis port hotplug", NULL },
+  { "controller-target", "chassis chassisNr port hotplug", NULL },
   { "master", "startport!", NULL },
   { "controller-driver", "queues iothread ats=off iommu=off packed=off", NULL },
 

@@ -269,6 +269,8 @@ typedef struct
 } Case;
 
 static const Case cases[] = {
+  { "addresses-pc", TRIED },
+  { "addresses-q35", TRIED },
   { "boot", TRIED },
   { "bridge", COMPARED },
   { "chardevs", TRIED },
@@ -344,6 +346,22 @@ test_case (Fixture *f, gconstpointer data)
   "<rng model='virtio'><backend model='builtin'/></rng><rng model='virtio'><backend model='builtin'/></rng>"           \
   "<rng model='virtio'><backend model='builtin'/></rng><rng model='virtio'><backend model='builtin'/></rng>"
 
+#define AT(machine, devices, words)                                                                                    \
+  {                                                                                                                    \
+    DOMAIN (QEMU_TYPE, machine, "", devices), VMSNAP_ERROR_INVALID_XML, words                                          \
+  }
+#define PCI(bus, slot, function) "<address type='pci' bus='" bus "' slot='" slot "' function='" function "'/>"
+#define PCI_RNG(bus, slot, function)                                                                                   \
+  "<rng model='virtio'><backend model='builtin'/>" PCI (bus, slot, function) "</rng>"
+#define PORT(index, address)                                                                                           \
+  "<controller type='pci' index='" index "' model='pcie-root-port'>" address "</controller>"
+#define CHANNEL(controller, port)                                                                                      \
+  "<channel type='null'><target type='virtio' name='n" controller port "'/>"                                           \
+  "<address type='virtio-serial' controller='" controller "' bus='0' port='" port "'/></channel>"
+#define CDROM_AT(target, bus, controller, index, unit)                                                                 \
+  "<disk type='file' device='cdrom'><target dev='" target "' bus='" bus "'/><address type='drive' controller='"        \
+  controller "' bus='" index "' target='0' unit='" unit "'/></disk>"
+
 static const struct
 {
   const char *xml;
@@ -371,6 +389,39 @@ static const struct
     VMSNAP_ERROR_INVALID_XML, "no firmware has been chosen" },
   { DOMAIN (QEMU_TYPE, Q35, "", "<disk type='file'><source file='/x'/><target dev='vda' bus='virtio'/></disk>"),
     VMSNAP_ERROR_FAILED, "disk vda" },
+  AT (PC, PCI_RNG ("0", "7", "0") "\n" PCI_RNG ("0", "7", "0"), "line 2: PCI address 00:07.0 is taken by line 1"),
+  AT (PC, "\n" PCI_RNG ("0", "1", "0"), "line 2: PCI address 00:01.0 is the machine's own"),
+  AT (Q35, PCI_RNG ("0", "31", "2"), "line 1: PCI address 00:1f.2 is the machine's own"),
+  AT (PC, PCI_RNG ("0", "0", "0"), "no slot 0 for a device; accepted: from 1 to 31"),
+  AT (PC, PCI_RNG ("3", "1", "0"), "no PCI bus 3; add <controller type='pci' index='3'"),
+  AT (Q35, PCI_RNG ("1", "4", "0") PORT ("1", ""), "no slot 4 for a device; accepted: from 0 to 0"),
+  AT (PC, PCI_RNG ("0", "7", "1"), "has no function 0"),
+  AT (PC, PCI_RNG ("0", "7", "0") PCI_RNG ("0", "7", "1"), "lacks multifunction='on'"),
+  AT (PC, "\n\n<rng model='virtio'><backend model='builtin'/><address type='pci' domain='1' bus='0' slot='7'/></rng>",
+      "line 3: there is no PCI domain 1"),
+  AT (PC, PCI_RNG ("0", "7", "0") "\n" PORT ("1", ""), "line 2: a pc-i440fx-7.2 has no PCI Express"),
+  AT (Q35, PCI_RNG ("0", "7", "0") PORT ("0", ""), "another index"),
+  AT (Q35, PORT ("1", PCI ("2", "0", "0")) PORT ("2", ""), "can't sit on bus 2"),
+  AT (Q35, PORT ("1", "") PORT ("2", PCI ("1", "0", "0")), "can only sit on bus 0"),
+  AT (Q35, PCI_RNG ("0", "7", "0") "<controller type='pci' index='0' model='pci-root'/>", "model='pcie-root'"),
+  AT (Q35, "<controller type='sata' index='0'>" PCI ("0", "9", "0") "</controller>", "at PCI address 00:1f.2"),
+  AT (PC, "<input type='tablet' bus='usb'>" PCI ("0", "9", "0") "</input>", "isn't on a PCI bus"),
+  AT (PC, "<rng model='virtio'><backend model='builtin'/><address type='usb' bus='0' port='1'/></rng>",
+      "must be one of type='pci'"),
+  AT (PC, "<input type='tablet' bus='usb'><address type='usb' bus='1' port='1'/></input>", "no USB controller 1"),
+  AT (PC, "<input type='tablet' bus='usb'><address type='usb' bus='0' port='16'/></input>", "no port '16'"),
+  AT (PC,
+      "<input type='tablet' bus='usb'><address type='usb' bus='0' port='1'/></input>\n"
+      "<input type='mouse' bus='usb'><address type='usb' bus='0' port='1'/></input>",
+      "line 2: port 1 of USB controller 0 is taken by line 1"),
+  AT (PC, CHANNEL ("0", "4") "\n" CHANNEL ("00", "4"), "line 2: port 4 of virtio-serial controller 0 is taken by line 1"),
+  AT (PC, CHANNEL ("2", "4"), "bus 0 of a virtio-serial controller 2"),
+  AT (PC, CHANNEL ("0", "31"), "no port 31 for this; accepted: from 1 to 30"),
+  AT (PC, CDROM_AT ("hda", "ide", "0", "2", "0"), "no place at bus 2"),
+  AT (PC, CDROM_AT ("hda", "ide", "1", "0", "0"), "no IDE controller 1"),
+  AT (PC, CDROM_AT ("hda", "ide", "0", "0", "0") "\n" CDROM_AT ("hdb", "ide", "0", "0", "0"),
+      "line 2: the place of disk hdb is taken by disk hda of line 1"),
+  AT (Q35, CDROM_AT ("sda", "sata", "0", "0", "6"), "the last is at bus 0, target 0, unit 5"),
 };
 
 static void

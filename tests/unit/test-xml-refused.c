@@ -51,7 +51,7 @@ static const Row rows[] = {
   { Q35, "<memory unit='KiB'>", "<maxMemory slots='2'>9</maxMemory><memory unit='KiB'>", "<maxMemory> in <domain>" },
   { Q35, "<rng model='virtio'>",
     "\n<controller type='pci' index='60' model='pcie-root-port'>\n<target hotplug='off'/></controller><rng model='virtio'>",
-    "+2 <target hotplug='off'> isn't supported" },
+    "+2 <target hotplug='off'> isn't supported here; accepted: on a pcie-root-port with" },
   { Q35, "<rng model='virtio'>", "<controller type='sata' index='9' ports='4'/><rng model='virtio'>",
     "<controller ports=…> is for virtio-serial" },
   { Q35, "<rng model='virtio'>", "<controller type='scsi' index='9' vectors='4'/><rng model='virtio'>",
