@@ -157,9 +157,11 @@ add_interface (VsCommandLine *line, const VsInterfaceDef *def, guint index, guin
   vs_option_add (device, "mac", "%s", def->mac);
   if (boot_index > 0)
     vs_option_add (device, "bootindex", "%u", boot_index);
-  else
-    /* The boot ROM is part of the saved state, and not the same on every host: only where it is of use. */
+  /* The boot ROM is part of the saved state, and not the same on every host: only where it is of use. */
+  if (def->rom_enabled == VS_TRISTATE_OFF || (def->rom_enabled == VS_TRISTATE_DEFAULT && boot_index == 0))
     vs_option_add (device, "romfile", "%s", "");
+  if (def->rom_bar != VS_TRISTATE_DEFAULT)
+    vs_option_add (device, "rombar", "%d", def->rom_bar == VS_TRISTATE_ON);
   return place_and_take (line, device, &def->address, is_express ? VS_SLOT_EXPRESS : VS_SLOT_CONVENTIONAL, error);
 }
 

@@ -223,6 +223,8 @@ typedef enum {
  * @model: `virtio`, `e1000`, `e1000e`, `rtl8139`; `virtio` when absent
  * @ifname: (nullable): name for the tap device; libvirt's own automatic `vnetN` isn't kept here
  * @link: off: the cable is pulled
+ * @rom_enabled: whether the guest sees the card's boot ROM; by default only if the card is booted from
+ * @rom_bar: whether that is mapped like other memory of the card
  * @boot_order: see above
  * @alias: (nullable): see above
  * @address: see above
@@ -235,6 +237,8 @@ typedef struct {
   char *model;
   char *ifname;
   VsTristate link;
+  VsTristate rom_enabled;
+  VsTristate rom_bar;
   guint boot_order;
   char *alias;
   VsAddress address;

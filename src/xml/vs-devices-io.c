@@ -117,6 +117,8 @@ vs_interface_def_read (VsXmlProblems *problems, xmlNode *node)
     g_clear_pointer (&self->ifname, g_free); /* libvirt's choice for one run, not its author's */
   check_interface_name (problems, vs_xml_child (node, "target"), self->ifname);
   self->link = (VsTristate) (link + 1);
+  self->rom_enabled = vs_xml_attr_tristate (problems, vs_xml_child (node, "rom"), "enabled");
+  self->rom_bar = vs_xml_attr_tristate (problems, vs_xml_child (node, "rom"), "bar");
   self->boot_order = vs_read_boot_order (problems, node);
   self->alias = vs_read_alias (node);
   vs_read_address (problems, node, &self->address);

@@ -191,6 +191,17 @@ add_controllers (GPtrArray *facts, VsDomainDef *self)
     }
 }
 
+/* As the command line has it. */
+static gboolean
+has_boot_rom (VsDomainDef *self, const VsInterfaceDef *interface, guint index)
+{
+  gboolean booted = interface->boot_order > 0;
+
+  for (guint i = 0; index == 0 && i < self->os.n_boot; i++)
+    booted = booted || self->os.boot[i] == VS_BOOT_NETWORK;
+  return interface->rom_enabled == VS_TRISTATE_ON || (interface->rom_enabled == VS_TRISTATE_DEFAULT && booted);
+}
+
 static void
 add_interfaces (GPtrArray *facts, VsDomainDef *self)
 {
@@ -202,6 +213,8 @@ add_interfaces (GPtrArray *facts, VsDomainDef *self)
 
       add (facts, device, "MAC", interface->mac);
       add (facts, device, "model", interface->model);
+      add (facts, device, "boot ROM", has_boot_rom (self, interface, i) ? "yes" : "no");
+      add_tristate (facts, device, "mapping of the boot ROM", interface->rom_bar);
       add_address (facts, device, &interface->address);
     }
 }

@@ -100,13 +100,14 @@ static const Rule rules[] = {
 
   { "interface", "type!",
     "mac source=interface-source target=interface-target model=interface-model driver=interface-driver boot link "
-    "bandwidth=#any alias=#any address" },
+    "rom=interface-rom bandwidth=#any alias=#any address" },
   { "mac", "address! type check", NULL },
   { "interface-source", "network bridge portid portgroup", NULL },
   { "interface-target", "dev!", NULL },
   { "interface-model", "type!", NULL },
   { "interface-driver", "name iommu=off ats=off packed=off", NULL },
   { "link", "state!", NULL },
+  { "interface-rom", "enabled bar", NULL },
 
   { "serial", "type!", "source=chardev-source target=serial-target alias=#any address" },
   { "console", "type! tty", "source=chardev-source target=console-target alias=#any address" },

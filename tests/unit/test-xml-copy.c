@@ -138,6 +138,7 @@ static const AbiRow abi_rows[] = {
   { "<address type='pci' domain='0x0000' bus='0x06' slot='0x00' function='0x0'/>", "",
     "address of random number generator: pci 0000:06:00.0, now none given" },
   { "<address type='pci' domain='0x0000' bus='0x00' slot='0x1f' function='0x2'/>", "", NULL },
+  { "<model type='virtio'/>", "<model type='virtio'/><rom enabled='no'/>", "boot ROM of interface 0: yes, now no" },
   { "<memory unit='KiB'>4194304</memory>", "<memory unit='GiB'>5</memory>", "memory: 4294967296 bytes, now" },
   { "domain type='kvm'", "domain type='qemu'", "type: kvm, now qemu" },
   { "pc-q35-9.2", "pc-q35-9.1", "machine type: pc-q35-9.2, now pc-q35-9.1" },
