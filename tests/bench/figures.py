@@ -4,6 +4,7 @@
 import os
 import pathlib
 import statistics
+import subprocess
 import time
 
 
@@ -68,3 +69,9 @@ def machine():
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (f"{os.cpu_count()} cores ({model}), {memory:.0f} GiB, Linux {os.uname().release}, "
             f"load {os.getloadavg()[0]:.1f}")
+
+
+def file_system(path):
+    """What a directory is on: the file system's kind, its device, its options."""
+    command = ["findmnt", "--noheadings", "--output", "FSTYPE,SOURCE,OPTIONS", "--target", path]
+    return " ".join(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split())

@@ -20,6 +20,7 @@ from .client import (BUS_NAME, MANAGER, ROOT, BusError, Client, JobEnd, JobFaile
 from .deadline import DEFAULT, Deadline, DeadlinePassed, settle, wait_until
 from .disks import Disk, check_image, image_info, internal_snapshots, make_data_disk, make_disk, make_disks, qemu_img
 from .domain_xml import domain_xml
+from .libvirt import Libvirt, VirshError
 from .paths import SOURCE, build_directory, built, emulator, emulator_version, firmware, guest
 from .processes import continue_process, stop_process
 from .qemu import BareQemu

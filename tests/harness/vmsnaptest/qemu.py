@@ -17,6 +17,8 @@ LOOK_AGAIN = 0.02
 class BareQemu:
     """A test guest under a bare QEMU. Disk number i is the block node `disk<i>`; all files are in `directory`."""
 
+    look_again = LOOK_AGAIN
+
     def __init__(self, directory, disks, *, emulator=None, machine="q35", memory_mib=256, uefi=False, agent=False,
                  extra=()):
         self.directory = pathlib.Path(directory)
@@ -101,7 +103,7 @@ class BareQemu:
                     raise RuntimeError("QEMU ended at once: " + (self.directory / "qemu.log").read_text()) from None
                 if deadline.passed():
                     raise DeadlinePassed("QEMU opens no monitor") from None
-                time.sleep(LOOK_AGAIN)
+                time.sleep(self.look_again)
 
     def wait_up(self, timeout=DEFAULT):
         """Waits until the witness counts, and returns its testimony."""

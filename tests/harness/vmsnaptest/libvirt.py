@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A libvirt of one's own: an unprivileged daemon with everything in one directory, and virsh to talk to it."""
+
+import itertools
+import os
+import pathlib
+import select
+import shutil
+import signal
+import subprocess
+import time
+
+from .deadline import DEFAULT, Deadline, DeadlinePassed
+
+LOOK_AGAIN = 0.02
+# libvirtd would serve the whole machine if it were started as root; in such a namespace it thinks it isn't, and still
+# may do what we may.
+UNPRIVILEGED = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+# QEMU's modules of the system: one that is not the system's would find them when libvirt asks for all its types, and
+# abort, for they are of another build.
+MODULES = "/usr/lib/x86_64-linux-gnu/qemu"
+HIDE = 'mount --bind "$1" "$2" && exec setpriv --inh-caps=-all --ambient-caps=-all libvirtd'
+
+
+class VirshError(Exception):
+    """What virsh said instead of doing what it was told."""
+
+
+class Libvirt:
+    """libvirtd, and one virsh that stays, so that its own start is in no figure. Use as a context.
+
+    The directory's path must be short: there are sockets below it. hide_modules: its QEMU isn't the system's.
+    """
+
+    def __init__(self, directory, hide_modules=False):
+        self.directory = pathlib.Path(directory)
+        self._hide_modules = hide_modules and os.path.isdir(MODULES)
+        self._environment = {"HOME": str(self.directory), "XDG_RUNTIME_DIR": str(self.directory / "run"),
+                             "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin", "LC_ALL": "C"}
+        self._daemon = self._virsh = None
+        self._numbers = itertools.count(1)
+
+    @staticmethod
+    def is_there():
+        return bool(shutil.which("virsh") and shutil.which("libvirtd", path="/usr/sbin:/usr/bin"))
+
+    def __enter__(self):
+        (self.directory / "run").mkdir(parents=True, mode=0o700)
+        return self.start()
+
+    def __exit__(self, *_):
+        self.close()
+
+    def start(self, **settings):
+        """Starts the daemon with these lines in its qemu.conf."""
+        configuration = self.directory / ".config/libvirt"
+        configuration.mkdir(parents=True, exist_ok=True)
+        lines = {"stdio_handler": "file", **settings}
+        (configuration / "qemu.conf").write_text("".join(f'{key} = "{value}"\n' for key, value in lines.items()))
+        command = [*UNPRIVILEGED, "libvirtd"]
+        if self._hide_modules:
+            command = [*UNPRIVILEGED, "--mount", "--keep-caps", "sh", "-c", HIDE, "sh", self.directory / "run", MODULES]
+        with open(self.directory / "libvirtd.log", "ab") as log:
+            self._daemon = subprocess.Popen(command, env=self._environment, cwd="/", stdout=log,
+                                            stdin=subprocess.DEVNULL, stderr=log)
+        self._wait_up(Deadline(DEFAULT))
+        self._virsh = subprocess.Popen(self._virsh_command(), env=self._environment, stdin=subprocess.PIPE,
+                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0)
+        self("uri")
+        return self
+
+    def _virsh_command(self, *words):
+        path = self.directory / "run/libvirt/libvirt-sock"
+        return ["stdbuf", "-oL", "virsh", "-q", "-c", f"qemu+unix:///session?socket={path}", *words]
+
+    def _wait_up(self, deadline):
+        while subprocess.run(self._virsh_command("uri"), env=self._environment, stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL, check=False).returncode != 0:
+            if self._daemon.poll() is not None or deadline.passed():
+                raise DeadlinePassed("libvirtd doesn't answer: " + (self.directory / "libvirtd.log").read_text())
+            time.sleep(LOOK_AGAIN)
+
+    def __call__(self, *words):
+        """A command of virsh; returns what it said, and raises VirshError if that is an error."""
+        command = " ".join(map(str, words))
+        end = f"end-{next(self._numbers)}"
+        self._virsh.stdin.write(f"{command}\necho {end}\n".encode())
+        # It repeats what it is told, behind its prompt; this is what it says.
+        said = self._read_to(f"\n{end}".encode()).decode()
+        lines = [line for line in said.splitlines() if line and line.removeprefix("virsh # ").strip() not in (command, f"echo {end}")]
+        if any(line.startswith("error:") for line in lines):
+            raise VirshError(f"{command}: {' '.join(lines)}")
+        return "\n".join(lines)
+
+    def _read_to(self, end, timeout=DEFAULT):
+        deadline = Deadline(timeout)
+        said = b""
+        while end not in said:
+            if not select.select([self._virsh.stdout], [], [], deadline.left())[0]:
+                raise DeadlinePassed(f"virsh says no more than: {said.decode()}")
+            data = self._virsh.stdout.read(65536)
+            if not data:
+                raise VirshError(f"virsh ended: {said.decode()}")
+            said += data
+        return said.partition(end)[0]
+
+    def stop(self):
+        """Ends the daemon. Guests run on."""
+        self._virsh.stdin.close()
+        self._virsh.wait()
+        self._virsh.stdout.close()
+        self._daemon.send_signal(signal.SIGTERM)
+        self._daemon.wait(DEFAULT)
+        self._daemon = self._virsh = None
+
+    def restart(self, **settings):
+        self.stop()
+        return self.start(**settings)
+
+    def close(self):
+        """Ends the guests, and the daemon."""
+        if self._daemon is None:
+            return
+        try:
+            for name in self("list", "--name").split():
+                self("destroy", name)
+        finally:
+            self.stop()
