@@ -8,6 +8,7 @@ replies as lines of JSON, and does with a question what its standard input says.
 
 import collections
 import json
+import os
 import subprocess
 import sys
 
@@ -104,10 +105,11 @@ class AskedCall:
         self._address = bus_address
         self._uid = uid
         self._said = []
+        self._half_line = b""
         parameters = GLib.Variant("(a{sv})", (options(option_values),))
         command = [sys.executable, "-c", PROGRAM, bus_address, path, long_interface(interface), member,
                    parameters.print_(True), "yes" if interactive else "no", answer]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/",
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/",
                                          user=uid, group=uid, extra_groups=[], env={})
         self._watch = GLib.io_add_watch(self._process.stdout.fileno(), GLib.IO_IN | GLib.IO_HUP, self._on_line)
 
@@ -121,11 +123,14 @@ class AskedCall:
         self._process.stdout.close()
 
     def _on_line(self, _channel, _condition):
-        line = self._process.stdout.readline()
-        self._said.append(json.loads(line) if line else {"end": True})
-        if not line:
+        # Past Python's buffer: two lines may come at once, and no event tells of what is in there.
+        data = os.read(self._process.stdout.fileno(), 65536)
+        *lines, self._half_line = (self._half_line + data).split(b"\n")
+        self._said += map(json.loads, lines)
+        if not data:
+            self._said.append({"end": True})
             self._watch = 0
-        return bool(line)
+        return bool(data)
 
     def _wait_for(self, *keys):
         """The first thing it said that has one of these keys."""
@@ -144,7 +149,7 @@ class AskedCall:
         return Question(*self._wait_for("question")["question"])
 
     def _tell(self, line):
-        self._process.stdin.write(line + "\n")
+        self._process.stdin.write(line.encode() + b"\n")
         self._process.stdin.flush()
 
     def dismiss(self):
