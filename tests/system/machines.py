@@ -11,8 +11,9 @@ import select
 import signal
 import uuid as uuid_module
 
-from vmsnaptest import (DEFAULT, MANAGER, BusError, PrivateBus, Service, TestCase, Witness, check_image, domain_path,
-                        domain_xml, internal_snapshots, make_disks, settle, snapshot_path)
+from vmsnaptest import (DEFAULT, MANAGER, BusError, PrivateBus, Service, TestCase, Witness, ask_monitor_at, check_image,
+                        console_tail, domain_path, domain_xml, internal_snapshots, make_disks, settle, snapshot_path,
+                        threads_at_work)
 
 DOMAIN = "Domain"
 SNAPSHOT = "Snapshot"
@@ -118,7 +119,8 @@ class Machine:
         self.disks = disks
         self.uuid = str(uuid_module.uuid4())
         self.path = domain_path(self.uuid)
-        self.witness = Witness(directory / "w")
+        self.witness = Witness(directory / "w", self.explain)
+        self.console = pathlib.Path(details.setdefault("serial", directory / "console.log"))
         self.details = details
         self.killed = False
 
@@ -279,6 +281,16 @@ class Machine:
         own = [pid for pid in self.service.guests() if marker in command_line(pid)]
         assert len(own) < 2, own
         return own[0] if own else None
+
+    def explain(self):
+        """Why the guest may be silent. The service makes room at the monitor, and is started again."""
+        pid = self.pid()
+        found = [f"threads: {threads_at_work(pid)}" if pid else "no QEMU runs", f"console: {console_tail(self.console)}"]
+        if self.service.process:
+            self.service.kill()
+        found.append(ask_monitor_at(self.runtime / "monitor.sock"))
+        self.service.start()
+        return "\n".join(found)
 
     def kill_qemu(self, missing_ok=False):
         """kill -9 from outside, and the wait for its end."""

@@ -26,4 +26,5 @@ from .processes import continue_process, stop_process
 from .qemu import BareQemu
 from .qmp import BareQmp, QmpError, QmpGone
 from .service import Service, ServiceEnded
+from .silence import ask_monitor_at, console_tail, threads_at_work
 from .witness import Testimony, Witness, WitnessError, last_beat

@@ -8,7 +8,8 @@ import time
 
 from . import paths
 from .deadline import DEFAULT, Deadline, DeadlinePassed
-from .qmp import BareQmp
+from .qmp import BareQmp, QmpError, QmpGone
+from .silence import ask_monitor, console_tail, threads_at_work
 from .witness import Witness
 
 LOOK_AGAIN = 0.02
@@ -31,7 +32,7 @@ class BareQemu:
         self.extra = list(extra)
         self.process = None
         self.qmp = None
-        self.witness = Witness(self.directory / "witness.sock")
+        self.witness = Witness(self.directory / "witness.sock", self.explain)
         self.serial_log = self.directory / "serial.log"
         self.agent_socket = self.directory / "agent.sock"
 
@@ -108,6 +109,16 @@ class BareQemu:
     def wait_up(self, timeout=DEFAULT):
         """Waits until the witness counts, and returns its testimony."""
         return self.witness.wait_beyond(0, timeout)
+
+    def explain(self):
+        """Why it may be silent."""
+        if self.process is None or self.process.poll() is not None:
+            return "QEMU has ended"
+        try:
+            view = ask_monitor(self.qmp)
+        except (OSError, AssertionError, QmpError, QmpGone) as error:
+            view = f"the monitor does not tell: {error}"
+        return f"threads: {threads_at_work(self.process.pid)}\n{view}\nconsole: {console_tail(self.serial_log)}"
 
     def close(self):
         """Ends it, if it has not ended."""

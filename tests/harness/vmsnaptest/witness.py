@@ -67,8 +67,10 @@ class Witness:
 
     _ids = itertools.count(1)
 
-    def __init__(self, path):
+    def __init__(self, path, explain=None):
+        """explain: tells, in words for the failure, what else is known of a guest that does not answer."""
         self.path = str(path)
+        self.explain = explain
         self._socket = None
         self._buffer = b""
 
@@ -139,7 +141,8 @@ class Witness:
             if "error" in answer:
                 raise WitnessError(f"{command}: {answer['error']}")
             return Testimony(answer)
-        raise DeadlinePassed(f"the witness does not answer '{command}' within {timeout:g} s")
+        why = f"\n{self.explain()}" if self.explain else ""
+        raise DeadlinePassed(f"the witness does not answer '{command}' within {timeout:g} s{why}")
 
     def get(self, timeout=DEFAULT):
         return self.ask("get", timeout)
