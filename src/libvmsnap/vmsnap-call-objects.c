@@ -145,6 +145,22 @@ on_reply (GObject *source, GAsyncResult *result, gpointer user_data)
 }
 
 void
+_vmsnap_call_for_objects_with_fds (gpointer source,
+                                   const char *method,
+                                   GVariant *parameters,
+                                   GUnixFDList *fds,
+                                   GCancellable *cancellable,
+                                   GAsyncReadyCallback callback,
+                                   gpointer user_data,
+                                   gpointer tag)
+{
+  GTask *task = g_task_new (source, cancellable, callback, user_data);
+
+  g_task_set_source_tag (task, tag);
+  _vmsnap_call_with_fds (source, method, parameters, fds, cancellable, on_reply, task, _vmsnap_call_for_objects);
+}
+
+void
 _vmsnap_call_for_objects (gpointer source,
                           const char *method,
                           GVariant *parameters,
@@ -153,10 +169,7 @@ _vmsnap_call_for_objects (gpointer source,
                           gpointer user_data,
                           gpointer tag)
 {
-  GTask *task = g_task_new (source, cancellable, callback, user_data);
-
-  g_task_set_source_tag (task, tag);
-  _vmsnap_call (source, method, parameters, cancellable, on_reply, task, _vmsnap_call_for_objects);
+  _vmsnap_call_for_objects_with_fds (source, method, parameters, NULL, cancellable, callback, user_data, tag);
 }
 
 GPtrArray *
@@ -169,13 +182,15 @@ _vmsnap_call_for_objects_finish (gpointer source, GAsyncResult *result, gpointer
 }
 
 GPtrArray *
-_vmsnap_call_for_objects_sync (gpointer source,
-                               const char *method,
-                               GVariant *parameters,
-                               GCancellable *cancellable,
-                               GError **error)
+_vmsnap_call_for_objects_with_fds_sync (gpointer source,
+                                        const char *method,
+                                        GVariant *parameters,
+                                        GUnixFDList *fds,
+                                        GCancellable *cancellable,
+                                        GError **error)
 {
-  g_autoptr (GVariant) reply = _vmsnap_call_sync (source, method, parameters, NULL, cancellable, error);
+  g_autoptr (GVariant) reply
+    = _vmsnap_call_with_fds_sync (source, method, parameters, fds, NULL, cancellable, error);
   g_autoptr (Lookup) lookup = NULL;
   const char *unknown;
 
@@ -195,6 +210,16 @@ _vmsnap_call_for_objects_sync (gpointer source,
         }
     }
   return g_steal_pointer (&lookup->objects);
+}
+
+GPtrArray *
+_vmsnap_call_for_objects_sync (gpointer source,
+                               const char *method,
+                               GVariant *parameters,
+                               GCancellable *cancellable,
+                               GError **error)
+{
+  return _vmsnap_call_for_objects_with_fds_sync (source, method, parameters, NULL, cancellable, error);
 }
 
 /* The only object of a reply. */

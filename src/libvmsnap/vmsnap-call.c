@@ -84,15 +84,34 @@ on_reply (GObject *connection, GAsyncResult *result, gpointer user_data)
 }
 
 /*
- * _vmsnap_call:
+ * _vmsnap_call_with_fds:
  * @source: a client or a proxy
  * @parameters: (transfer floating): the arguments
+ * @fds: (nullable): the descriptors that the arguments of the type `h` count
  * @tag: the public function that this is for
  *
  * Goes to the service's well-known name rather than to the owner that a proxy was made for, so that an object held over
  * a restart of the service works on. There is no timeout: people may be asked, and work may be waited for; the bus
  * tells when the service dies.
  */
+void
+_vmsnap_call_with_fds (gpointer source,
+                       const char *method,
+                       GVariant *parameters,
+                       GUnixFDList *fds,
+                       GCancellable *cancellable,
+                       GAsyncReadyCallback callback,
+                       gpointer user_data,
+                       gpointer tag)
+{
+  GTask *task = g_task_new (source, cancellable, callback, user_data);
+
+  g_task_set_source_tag (task, tag);
+  g_dbus_connection_call_with_unix_fd_list (source_connection (source), VMSNAP_BUS_NAME, source_path (source),
+                                            source_interface (source), method, parameters, NULL, source_flags (source),
+                                            G_MAXINT, fds, cancellable, on_reply, task);
+}
+
 void
 _vmsnap_call (gpointer source,
               const char *method,
@@ -102,12 +121,7 @@ _vmsnap_call (gpointer source,
               gpointer user_data,
               gpointer tag)
 {
-  GTask *task = g_task_new (source, cancellable, callback, user_data);
-
-  g_task_set_source_tag (task, tag);
-  g_dbus_connection_call_with_unix_fd_list (source_connection (source), VMSNAP_BUS_NAME, source_path (source),
-                                            source_interface (source), method, parameters, NULL, source_flags (source),
-                                            G_MAXINT, NULL, cancellable, on_reply, task);
+  _vmsnap_call_with_fds (source, method, parameters, NULL, cancellable, callback, user_data, tag);
 }
 
 GVariant *
@@ -121,6 +135,34 @@ _vmsnap_call_finish (gpointer source, GAsyncResult *result, gpointer tag, GUnixF
   return g_task_propagate_pointer (G_TASK (result), error);
 }
 
+/*
+ * _vmsnap_call_with_fds_sync:
+ * @fds: (nullable): the descriptors that the arguments of the type `h` count
+ * @reply_fds: (out) (optional) (nullable): those of the reply
+ */
+GVariant *
+_vmsnap_call_with_fds_sync (gpointer source,
+                            const char *method,
+                            GVariant *parameters,
+                            GUnixFDList *fds,
+                            GUnixFDList **reply_fds,
+                            GCancellable *cancellable,
+                            GError **error)
+{
+  GError *local_error = NULL;
+  GVariant *reply = g_dbus_connection_call_with_unix_fd_list_sync (source_connection (source), VMSNAP_BUS_NAME,
+                                                                   source_path (source), source_interface (source),
+                                                                   method, parameters, NULL, source_flags (source),
+                                                                   G_MAXINT, fds, reply_fds, cancellable, &local_error);
+
+  if (reply == NULL)
+    {
+      explain (local_error);
+      g_propagate_error (error, local_error);
+    }
+  return reply;
+}
+
 GVariant *
 _vmsnap_call_sync (gpointer source,
                    const char *method,
@@ -129,18 +171,7 @@ _vmsnap_call_sync (gpointer source,
                    GCancellable *cancellable,
                    GError **error)
 {
-  GError *local_error = NULL;
-  GVariant *reply = g_dbus_connection_call_with_unix_fd_list_sync (source_connection (source), VMSNAP_BUS_NAME,
-                                                                   source_path (source), source_interface (source),
-                                                                   method, parameters, NULL, source_flags (source),
-                                                                   G_MAXINT, NULL, fds, cancellable, &local_error);
-
-  if (reply == NULL)
-    {
-      explain (local_error);
-      g_propagate_error (error, local_error);
-    }
-  return reply;
+  return _vmsnap_call_with_fds_sync (source, method, parameters, NULL, fds, cancellable, error);
 }
 
 /* The reply of a method without out-arguments. */

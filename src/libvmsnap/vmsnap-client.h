@@ -78,5 +78,69 @@ VmSnapDomain *vmsnap_client_create_domain_sync (VmSnapClient *client,
                                                 VmSnapJob **job,
                                                 GCancellable *cancellable,
                                                 GError **error);
+void vmsnap_client_restore_domain (VmSnapClient *client,
+                                   int fd,
+                                   GVariant *options,
+                                   GCancellable *cancellable,
+                                   GAsyncReadyCallback callback,
+                                   gpointer user_data);
+VmSnapJob *vmsnap_client_restore_domain_finish (VmSnapClient *client, GAsyncResult *result, GError **error);
+VmSnapJob *vmsnap_client_restore_domain_sync (VmSnapClient *client,
+                                              int fd,
+                                              GVariant *options,
+                                              GCancellable *cancellable,
+                                              GError **error);
+void vmsnap_client_restore_domain_from_file (VmSnapClient *client,
+                                             GFile *file,
+                                             GVariant *options,
+                                             GCancellable *cancellable,
+                                             GAsyncReadyCallback callback,
+                                             gpointer user_data);
+VmSnapJob *vmsnap_client_restore_domain_from_file_finish (VmSnapClient *client, GAsyncResult *result, GError **error);
+VmSnapJob *vmsnap_client_restore_domain_from_file_sync (VmSnapClient *client,
+                                                        GFile *file,
+                                                        GVariant *options,
+                                                        GCancellable *cancellable,
+                                                        GError **error);
+void vmsnap_client_inspect_image (VmSnapClient *client,
+                                  int fd,
+                                  GCancellable *cancellable,
+                                  GAsyncReadyCallback callback,
+                                  gpointer user_data);
+VmSnapImageInfo *vmsnap_client_inspect_image_finish (VmSnapClient *client, GAsyncResult *result, GError **error);
+VmSnapImageInfo *
+vmsnap_client_inspect_image_sync (VmSnapClient *client, int fd, GCancellable *cancellable, GError **error);
+void vmsnap_client_inspect_image_file (VmSnapClient *client,
+                                       GFile *file,
+                                       GCancellable *cancellable,
+                                       GAsyncReadyCallback callback,
+                                       gpointer user_data);
+VmSnapImageInfo *vmsnap_client_inspect_image_file_finish (VmSnapClient *client, GAsyncResult *result, GError **error);
+VmSnapImageInfo *
+vmsnap_client_inspect_image_file_sync (VmSnapClient *client, GFile *file, GCancellable *cancellable, GError **error);
+void vmsnap_client_rewrite_image (VmSnapClient *client,
+                                  int fd,
+                                  GVariant *options,
+                                  GCancellable *cancellable,
+                                  GAsyncReadyCallback callback,
+                                  gpointer user_data);
+gboolean vmsnap_client_rewrite_image_finish (VmSnapClient *client, GAsyncResult *result, GError **error);
+gboolean vmsnap_client_rewrite_image_sync (VmSnapClient *client,
+                                           int fd,
+                                           GVariant *options,
+                                           GCancellable *cancellable,
+                                           GError **error);
+void vmsnap_client_rewrite_image_file (VmSnapClient *client,
+                                       GFile *file,
+                                       GVariant *options,
+                                       GCancellable *cancellable,
+                                       GAsyncReadyCallback callback,
+                                       gpointer user_data);
+gboolean vmsnap_client_rewrite_image_file_finish (VmSnapClient *client, GAsyncResult *result, GError **error);
+gboolean vmsnap_client_rewrite_image_file_sync (VmSnapClient *client,
+                                                GFile *file,
+                                                GVariant *options,
+                                                GCancellable *cancellable,
+                                                GError **error);
 
 G_END_DECLS

@@ -80,6 +80,45 @@ void vmsnap_domain_get_xml (VmSnapDomain *domain,
                             gpointer user_data);
 char *vmsnap_domain_get_xml_finish (VmSnapDomain *domain, GAsyncResult *result, GError **error);
 char *vmsnap_domain_get_xml_sync (VmSnapDomain *domain, GVariant *options, GCancellable *cancellable, GError **error);
+void vmsnap_domain_save (VmSnapDomain *domain,
+                         int fd,
+                         GVariant *options,
+                         GCancellable *cancellable,
+                         GAsyncReadyCallback callback,
+                         gpointer user_data);
+VmSnapJob *vmsnap_domain_save_finish (VmSnapDomain *domain, GAsyncResult *result, GError **error);
+VmSnapJob *
+vmsnap_domain_save_sync (VmSnapDomain *domain, int fd, GVariant *options, GCancellable *cancellable, GError **error);
+void vmsnap_domain_save_to_file (VmSnapDomain *domain,
+                                 GFile *file,
+                                 GVariant *options,
+                                 GCancellable *cancellable,
+                                 GAsyncReadyCallback callback,
+                                 gpointer user_data);
+VmSnapJob *vmsnap_domain_save_to_file_finish (VmSnapDomain *domain, GAsyncResult *result, GError **error);
+VmSnapJob *vmsnap_domain_save_to_file_sync (VmSnapDomain *domain,
+                                            GFile *file,
+                                            GVariant *options,
+                                            GCancellable *cancellable,
+                                            GError **error);
+void vmsnap_domain_managed_save (VmSnapDomain *domain,
+                                 GVariant *options,
+                                 GCancellable *cancellable,
+                                 GAsyncReadyCallback callback,
+                                 gpointer user_data);
+VmSnapJob *vmsnap_domain_managed_save_finish (VmSnapDomain *domain, GAsyncResult *result, GError **error);
+VmSnapJob *
+vmsnap_domain_managed_save_sync (VmSnapDomain *domain, GVariant *options, GCancellable *cancellable, GError **error);
+void vmsnap_domain_remove_managed_save (VmSnapDomain *domain,
+                                        GVariant *options,
+                                        GCancellable *cancellable,
+                                        GAsyncReadyCallback callback,
+                                        gpointer user_data);
+gboolean vmsnap_domain_remove_managed_save_finish (VmSnapDomain *domain, GAsyncResult *result, GError **error);
+gboolean vmsnap_domain_remove_managed_save_sync (VmSnapDomain *domain,
+                                                 GVariant *options,
+                                                 GCancellable *cancellable,
+                                                 GError **error);
 void vmsnap_domain_create_snapshot (VmSnapDomain *domain,
                                     const char *name,
                                     GVariant *options,

@@ -34,5 +34,20 @@ void vmsnap_job_wait (VmSnapJob *job,
                       gpointer user_data);
 gboolean vmsnap_job_wait_finish (VmSnapJob *job, GAsyncResult *result, GError **error);
 gboolean vmsnap_job_wait_sync (VmSnapJob *job, VmSnapWaitFlags flags, GCancellable *cancellable, GError **error);
+void vmsnap_job_wait_with_progress (VmSnapJob *job,
+                                    VmSnapWaitFlags flags,
+                                    GCancellable *cancellable,
+                                    VmSnapProgressCallback progress_callback,
+                                    gpointer progress_data,
+                                    GDestroyNotify progress_destroy,
+                                    GAsyncReadyCallback callback,
+                                    gpointer user_data);
+gboolean vmsnap_job_wait_with_progress_finish (VmSnapJob *job, GAsyncResult *result, GError **error);
+gboolean vmsnap_job_wait_with_progress_sync (VmSnapJob *job,
+                                             VmSnapWaitFlags flags,
+                                             GCancellable *cancellable,
+                                             VmSnapProgressCallback progress_callback,
+                                             gpointer progress_data,
+                                             GError **error);
 
 G_END_DECLS

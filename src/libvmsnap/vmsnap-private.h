@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "vmsnap-image.h"
 #include "vmsnap-types.h"
 
 #include <gio/gunixfdlist.h>
@@ -20,6 +21,14 @@ void _vmsnap_call (gpointer source,
                    GAsyncReadyCallback callback,
                    gpointer user_data,
                    gpointer tag);
+void _vmsnap_call_with_fds (gpointer source,
+                            const char *method,
+                            GVariant *parameters,
+                            GUnixFDList *fds,
+                            GCancellable *cancellable,
+                            GAsyncReadyCallback callback,
+                            gpointer user_data,
+                            gpointer tag);
 GVariant *_vmsnap_call_finish (gpointer source, GAsyncResult *result, gpointer tag, GUnixFDList **fds, GError **error);
 GVariant *_vmsnap_call_sync (gpointer source,
                              const char *method,
@@ -27,6 +36,13 @@ GVariant *_vmsnap_call_sync (gpointer source,
                              GUnixFDList **fds,
                              GCancellable *cancellable,
                              GError **error);
+GVariant *_vmsnap_call_with_fds_sync (gpointer source,
+                                      const char *method,
+                                      GVariant *parameters,
+                                      GUnixFDList *fds,
+                                      GUnixFDList **reply_fds,
+                                      GCancellable *cancellable,
+                                      GError **error);
 gboolean _vmsnap_take_nothing (GVariant *reply);
 char *_vmsnap_take_string (GVariant *reply);
 GInputStream *_vmsnap_take_stream (GVariant *reply, GUnixFDList *fds, GError **error);
@@ -39,14 +55,69 @@ void _vmsnap_call_for_objects (gpointer source,
                                GAsyncReadyCallback callback,
                                gpointer user_data,
                                gpointer tag);
+void _vmsnap_call_for_objects_with_fds (gpointer source,
+                                        const char *method,
+                                        GVariant *parameters,
+                                        GUnixFDList *fds,
+                                        GCancellable *cancellable,
+                                        GAsyncReadyCallback callback,
+                                        gpointer user_data,
+                                        gpointer tag);
 GPtrArray *_vmsnap_call_for_objects_finish (gpointer source, GAsyncResult *result, gpointer tag, GError **error);
 GPtrArray *_vmsnap_call_for_objects_sync (gpointer source,
                                           const char *method,
                                           GVariant *parameters,
                                           GCancellable *cancellable,
                                           GError **error);
+GPtrArray *_vmsnap_call_for_objects_with_fds_sync (gpointer source,
+                                                   const char *method,
+                                                   GVariant *parameters,
+                                                   GUnixFDList *fds,
+                                                   GCancellable *cancellable,
+                                                   GError **error);
 gpointer _vmsnap_take_object (GPtrArray *objects);
 GList *_vmsnap_take_list (GPtrArray *objects);
+
+/* vmsnap-image-call.c: method calls about a saved image, whose descriptor is their first argument and options the
+ * second; @is_objects: the reply names objects. */
+void _vmsnap_image_call (gpointer source,
+                         const char *method,
+                         gboolean is_objects,
+                         int fd,
+                         GVariant *options,
+                         GCancellable *cancellable,
+                         GAsyncReadyCallback callback,
+                         gpointer user_data,
+                         gpointer tag);
+void _vmsnap_image_call_with_file (gpointer source,
+                                   const char *method,
+                                   gboolean is_objects,
+                                   GFile *file,
+                                   VmSnapImageAccess access,
+                                   GVariant *options,
+                                   GCancellable *cancellable,
+                                   GAsyncReadyCallback callback,
+                                   gpointer user_data,
+                                   gpointer tag);
+gpointer _vmsnap_image_call_finish (gpointer source, GAsyncResult *result, gpointer tag, GError **error);
+gpointer _vmsnap_image_call_sync (gpointer source,
+                                  const char *method,
+                                  gboolean is_objects,
+                                  int fd,
+                                  GVariant *options,
+                                  GCancellable *cancellable,
+                                  GError **error);
+gpointer _vmsnap_image_call_with_file_sync (gpointer source,
+                                            const char *method,
+                                            gboolean is_objects,
+                                            GFile *file,
+                                            VmSnapImageAccess access,
+                                            GVariant *options,
+                                            GCancellable *cancellable,
+                                            GError **error);
+
+/* vmsnap-image.c */
+VmSnapImageInfo *_vmsnap_take_image_info (GVariant *reply);
 
 /* vmsnap-proxies.c: where proxies come from, and whose they are. */
 GType _vmsnap_type_for_interface (const char *interface);

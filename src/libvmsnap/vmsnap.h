@@ -6,6 +6,7 @@
 #include <vmsnap-domain.h>
 #include <vmsnap-enums.h>
 #include <vmsnap-error.h>
+#include <vmsnap-image.h>
 #include <vmsnap-job.h>
 #include <vmsnap-names.h>
 #include <vmsnap-snapshot.h>

@@ -3,6 +3,7 @@
  * The client library as C programs use it: every asynchronous call, and the waits. test_client_c.py runs it on a bus
  * with the real service, which has a domain 'c' that is off; here, so that the sanitizers see the library too.
  */
+#include <glib/gstdio.h>
 #include <string.h>
 #include <vmsnap.h>
 
@@ -205,6 +206,96 @@ test_loopless (void)
   g_assert_true (vmsnap_snapshot_is_current (snapshot));
 }
 
+static void
+count_progress (VmSnapJob *job, const char *phase, guint64 bytes_done, guint64 bytes_total, gpointer user_data)
+{
+  g_assert_nonnull (phase);
+  *(guint64 *)user_data = bytes_done;
+}
+
+static void
+set_true (gpointer data)
+{
+  *(gboolean *)data = TRUE;
+}
+
+static GVariant *
+paused (void)
+{
+  g_auto (GVariantDict) options = G_VARIANT_DICT_INIT (NULL);
+
+  g_variant_dict_insert (&options, "paused", "b", TRUE);
+  return g_variant_dict_end (&options);
+}
+
+static void
+save (VmSnapDomain *domain, GFile *file)
+{
+  g_autoptr (VmSnapJob) job = NULL;
+  g_autoptr (GAsyncResult) called = NULL;
+  g_autoptr (GAsyncResult) waited = NULL;
+  g_autoptr (GError) error = NULL;
+  GAsyncResult *pending = NULL;
+  guint64 bytes = 0;
+  gboolean freed = FALSE;
+
+  vmsnap_domain_save_to_file (domain, file, NULL, NULL, keep_result, &pending);
+  called = end_of (&pending);
+  job = vmsnap_domain_save_to_file_finish (domain, called, &error);
+  g_assert_no_error (error);
+  vmsnap_job_wait_with_progress (job, VMSNAP_WAIT_NONE, NULL, count_progress, &bytes, NULL, keep_result, &pending);
+  waited = end_of (&pending);
+  g_assert_true (vmsnap_job_wait_with_progress_finish (job, waited, &error));
+  g_assert_no_error (error);
+  g_assert_cmpuint (bytes, >, 0);
+  g_assert_cmpuint (bytes, ==, vmsnap_job_get_bytes_total (job));
+  /* One that has ended is told of no more. */
+  g_clear_object (&waited);
+  vmsnap_job_wait_with_progress (job, VMSNAP_WAIT_NONE, NULL, count_progress, &freed, set_true, keep_result, &pending);
+  waited = end_of (&pending);
+  g_assert_true (vmsnap_job_wait_with_progress_finish (job, waited, &error));
+  g_clear_object (&waited);
+  g_assert_true (freed);
+}
+
+static void
+test_save_and_restore (void)
+{
+  g_autoptr (VmSnapDomain) domain = find_domain ();
+  g_autofree char *directory = g_dir_make_tmp ("vmsnap-client-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (directory, "image", NULL);
+  g_autoptr (GFile) file = g_file_new_for_path (path);
+  g_autoptr (VmSnapImageInfo) info = NULL;
+  g_autoptr (VmSnapJob) job = NULL;
+  g_autoptr (GAsyncResult) inspected = NULL;
+  g_autoptr (GAsyncResult) rewritten = NULL;
+  g_autoptr (GAsyncResult) restored = NULL;
+  g_autoptr (GError) error = NULL;
+  GAsyncResult *pending = NULL;
+
+  save (domain, file);
+  vmsnap_client_rewrite_image_file (client, file, paused (), NULL, keep_result, &pending);
+  rewritten = end_of (&pending);
+  g_assert_true (vmsnap_client_rewrite_image_file_finish (client, rewritten, &error));
+  g_assert_no_error (error);
+  vmsnap_client_inspect_image_file (client, file, NULL, keep_result, &pending);
+  inspected = end_of (&pending);
+  info = vmsnap_client_inspect_image_file_finish (client, inspected, &error);
+  g_assert_no_error (error);
+  g_assert_true (vmsnap_image_info_is_complete (info));
+  g_assert_cmpint (vmsnap_image_info_get_state (info), ==, VMSNAP_DOMAIN_STATE_PAUSED);
+  g_assert_cmpstr (vmsnap_image_info_get_domain_name (info), ==, "c");
+  vmsnap_client_restore_domain_from_file (client, file, NULL, NULL, keep_result, &pending);
+  restored = end_of (&pending);
+  job = vmsnap_client_restore_domain_from_file_finish (client, restored, &error);
+  g_assert_no_error (error);
+  wait_for (job, VMSNAP_WAIT_NONE);
+  g_assert_cmpint (vmsnap_domain_get_state (domain), ==, VMSNAP_DOMAIN_STATE_PAUSED);
+  g_assert_true (vmsnap_domain_resume_sync (domain, NULL, NULL, &error));
+  g_assert_cmpint (g_unlink (path), ==, 0);
+  g_assert_cmpint (g_rmdir (directory), ==, 0);
+}
+
 /* Objects that are held longer than their client know what they knew, and no more. */
 static void
 test_objects_outlive_their_client (void)
@@ -242,6 +333,7 @@ main (int argc, char **argv)
   g_test_add_func ("/client/error-has-its-code", test_error);
   g_test_add_func ("/client/cancelled-call-is-cancelled", test_cancelled_call);
   g_test_add_func ("/client/no-main-loop-is-needed", test_loopless);
+  g_test_add_func ("/client/guest-is-saved-and-restored", test_save_and_restore);
   g_test_add_func ("/client/objects-outlive-their-client", test_objects_outlive_their_client);
   argc = g_test_run ();
   g_object_unref (client);

@@ -8,10 +8,10 @@ import VmSnap from 'gi://VmSnap?version=1.0';
 import System from 'system';
 
 for (const [type, ...methods] of [
-    [VmSnap.Client, 'define_domain'],
-    [VmSnap.Domain, 'start', 'create_snapshot', 'pause', 'undefine', 'power_off', 'list_snapshots', 'get_xml'],
+    [VmSnap.Client, 'define_domain', 'restore_domain_from_file', 'inspect_image_file', 'rewrite_image_file'],
+    [VmSnap.Domain, 'save_to_file', 'managed_save', 'remove_managed_save', 'start', 'resume', 'create_snapshot', 'pause', 'undefine', 'power_off', 'list_snapshots', 'get_xml'],
     [VmSnap.Snapshot, 'revert', 'delete'],
-    [VmSnap.Job, 'wait'],
+    [VmSnap.Job, 'wait', 'wait_with_progress'],
 ]) {
     for (const method of methods)
         Gio._promisify(type.prototype, method, `${method}_finish`);
@@ -102,6 +102,34 @@ cases.push(['a paused guest runs again after the revert', async () => {
     const [snapshot] = domain().get_snapshots();
     await complete(await snapshot.revert(null, null));
     await becomes(domain(), 'state', 'running');
+}]);
+
+cases.push(['the guest is saved into a file with its progress, and restored', async () => {
+    const image = Gio.File.new_for_path(`${file}.image`);
+    const job = await domain().save_to_file(image, options({encoding: new GLib.Variant('s', 'gzip')}), null);
+    const told = [];
+    await job.wait_with_progress(VmSnap.WaitFlags.NONE, null,
+        (of, phase, done, total) => told.push([of === job, done, total]));
+    const [isThis, done, total] = told.at(-1);
+    assertEqual(isThis, true, 'the job that was told of');
+    assertEqual(done, total, 'the last bytes');
+    await becomes(domain(), 'state', 'shutoff');
+    const info = await client.inspect_image_file(image, null);
+    assertEqual(info.domain_uuid, uuid, 'the uuid in the image');
+    assertEqual(info.encoding, 'gzip', 'the encoding');
+    assertEqual(info.state, VmSnap.DomainState.RUNNING, 'the state in the image');
+    await client.rewrite_image_file(image, options({paused: new GLib.Variant('b', true)}), null);
+    await complete(await client.restore_domain_from_file(image, null, null));
+    await becomes(domain(), 'state', 'paused');
+    await domain().resume(null, null);
+}]);
+
+cases.push(['the guest is saved by the service, and started from that', async () => {
+    await complete(await domain().managed_save(null, null));
+    assertEqual(domain().has_managed_save, true, 'whether there is a managed save');
+    await complete(await domain().start(null, null));
+    await becomes(domain(), 'state', 'running');
+    await assertError(VmSnap.Error.NOT_FOUND, domain().remove_managed_save(null, null), 'removing');
 }]);
 
 cases.push(['what was made is deleted', async () => {

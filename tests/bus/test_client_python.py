@@ -359,5 +359,149 @@ class ServiceTest(LibraryTestCase):
             self.service.start()
 
 
+class SaveTest(LibraryTestCase):
+    """Guests go into images, and come back."""
+
+    def setUp(self):
+        super().setUp()
+        self.directory = self.make_directory()
+        self.file = Gio.File.new_for_path(str(self.directory / "image"))
+
+    def started(self, name):
+        self.start_domain(name)
+        return self.find(name)
+
+    def wait_state(self, domain, state):
+        wait_until(lambda: domain.get_state() == state, f"the state {state}")
+
+    def test_guest_is_saved_with_progress_and_restored(self):
+        domain = self.started("saved")
+        job = domain.save_to_file_sync(self.file, None, None)
+        told = []
+        self.assertTrue(job.wait_with_progress_sync(VmSnap.WaitFlags.NONE, None,
+                                                    lambda *arguments: told.append(arguments)))
+        self.assertEqual(job.get_operation(), "save")
+        self.assertTrue(told)
+        self.assertTrue(all(arguments[0] == job for arguments in told))
+        self.assertTrue(any(phase for _job, phase, _done, _total in told))
+        _job, _phase, done, total = told[-1]
+        self.assertGreater(done, 0)
+        self.assertEqual(done, total)
+        self.wait_state(domain, VmSnap.DomainState.SHUTOFF)
+        self.assertEqual(os.stat(self.file.get_path()).st_mode & 0o777, 0o600)
+
+        job = self.library.restore_domain_from_file_sync(self.file, None, None)
+        job.wait_sync(VmSnap.WaitFlags.NONE, None)
+        self.assertEqual(job.get_domain(), domain)
+        self.wait_state(domain, VmSnap.DomainState.RUNNING)
+        self.assertEqual(domain.get_state_reason(), VmSnap.StateReason.RESTORED)
+
+    def test_asynchronous_calls_do_the_same(self):
+        domain = self.started("saved async")
+        _, result = self.finish(domain.save_to_file, self.file, None)
+        job = domain.save_to_file_finish(result)
+        told, ends = [], []
+        job.wait_with_progress(VmSnap.WaitFlags.NONE, progress_callback=lambda *arguments: told.append(arguments),
+                               callback=lambda job, result: ends.append(job.wait_with_progress_finish(result)))
+        self.assertEqual(wait_until(lambda: ends, "the end of the save"), [True])
+        self.assertEqual(told[-1][2], told[-1][3])
+        _, result = self.finish(self.library.inspect_image_file, self.file)
+        self.assertEqual(self.library.inspect_image_file_finish(result).get_domain_name(), "saved async")
+        _, result = self.finish(self.library.rewrite_image_file, self.file, self.options(paused=True))
+        self.assertTrue(self.library.rewrite_image_file_finish(result))
+        _, result = self.finish(self.library.restore_domain_from_file, self.file, None)
+        self.library.restore_domain_from_file_finish(result).wait_sync(VmSnap.WaitFlags.NONE, None)
+        self.wait_state(domain, VmSnap.DomainState.PAUSED)
+
+    @staticmethod
+    def options(**values):
+        return GLib.Variant("a{sv}", {key: GLib.Variant("b", value) for key, value in values.items()})
+
+    def test_descriptors_do_as_well_as_files_and_stay_the_callers(self):
+        domain = self.started("by descriptor")
+        fd = os.open(self.file.get_path(), os.O_RDWR | os.O_CREAT)
+        self.addCleanup(os.close, fd)
+        domain.save_sync(fd, None, None).wait_sync(VmSnap.WaitFlags.NONE, None)
+        info = self.library.inspect_image_sync(fd, None)
+        self.assertEqual((info.get_format_version(), info.is_complete(), info.get_state(), info.get_encoding()),
+                         (2, True, VmSnap.DomainState.RUNNING, "raw"))
+        self.assertEqual((info.props.domain_name, info.props.domain_uuid), ("by descriptor", domain.get_uuid()))
+        self.assertIn("<name>by descriptor</name>", info.props.xml)
+        self.assertLess(0, info.props.memory_size)
+        self.assertLess(info.props.memory_size, os.fstat(fd).st_size)
+        self.library.rewrite_image_sync(fd, self.options(paused=True), None)
+        self.assertEqual(self.library.inspect_image_sync(fd, None).props.state, VmSnap.DomainState.PAUSED)
+        self.library.restore_domain_sync(fd, self.options(running=True), None).wait_sync(VmSnap.WaitFlags.NONE, None)
+        self.wait_state(domain, VmSnap.DomainState.RUNNING)
+        for name, *arguments in (("save", None), ("restore_domain", None), ("inspect_image",), ("rewrite_image", None)):
+            with self.subTest(name):
+                source = domain if name == "save" else self.library
+                _, result = self.finish(getattr(source, name), -1, *arguments)
+                with self.assertRaises(GLib.Error):
+                    getattr(source, name + "_finish")(result)
+
+    def test_managed_save_is_kept_restored_and_removed(self):
+        domain = self.started("managed")
+        domain.managed_save_sync(None, None).wait_sync(VmSnap.WaitFlags.NONE, None)
+        wait_until(domain.has_managed_save, "the managed save")
+        self.assert_vmsnap_error(VmSnap.Error.HAS_MANAGED_SAVE, domain.undefine_sync, None, None)
+        domain.start_sync(None, None).wait_sync(VmSnap.WaitFlags.NONE, None)
+        self.wait_state(domain, VmSnap.DomainState.RUNNING)
+        self.assertFalse(domain.has_managed_save())
+        _, result = self.finish(domain.managed_save, None)
+        domain.managed_save_finish(result).wait_sync(VmSnap.WaitFlags.NONE, None)
+        _, result = self.finish(domain.remove_managed_save, None)
+        self.assertTrue(domain.remove_managed_save_finish(result))
+        self.assert_vmsnap_error(VmSnap.Error.NOT_FOUND, domain.remove_managed_save_sync, None, None)
+
+    def test_what_is_no_image_is_never_overwritten(self):
+        domain = self.started("careful")
+        path = self.directory / "image"
+        path.write_text("the only copy of my thesis", encoding="utf-8")
+        error = self.assert_vmsnap_error(VmSnap.Error.ALREADY_EXISTS, domain.save_to_file_sync, self.file, None, None)
+        self.assertIn(str(path), error.message)
+        source, result = self.finish(domain.save_to_file, self.file, None)
+        self.assert_vmsnap_error(VmSnap.Error.ALREADY_EXISTS, source.save_to_file_finish, result)
+        self.assertEqual(path.read_text(encoding="utf-8"), "the only copy of my thesis")
+        for other in (self.directory, "/dev/null"):
+            self.assert_vmsnap_error(VmSnap.Error.INVALID_ARGUMENT if other == "/dev/null" else VmSnap.Error.IO,
+                                     domain.save_to_file_sync, Gio.File.new_for_path(str(other)), None, None)
+        self.assert_vmsnap_error(VmSnap.Error.INVALID_ARGUMENT, domain.save_to_file_sync,
+                                 Gio.File.new_for_uri("sftp://elsewhere/image"), None, None)
+        self.assertEqual(domain.get_state(), VmSnap.DomainState.RUNNING)
+        # An image of an earlier save is replaced, whether it was ever finished or not.
+        for content in (b"LibvirtQemudPart", b"LibvirtQemudSave" + bytes(1 << 20)):
+            path.write_bytes(content)
+            domain.save_to_file_sync(self.file, None, None).wait_sync(VmSnap.WaitFlags.NONE, None)
+            self.assertTrue(self.library.inspect_image_file_sync(self.file, None).is_complete())
+            self.library.restore_domain_from_file_sync(self.file, None, None).wait_sync(VmSnap.WaitFlags.NONE, None)
+
+    def test_refused_save_leaves_no_file(self):
+        self.make_domain("off")
+        domain = self.find("off")
+        self.assert_vmsnap_error(VmSnap.Error.INVALID_STATE, domain.save_to_file_sync, self.file, None, None)
+        self.assertEqual(list(self.directory.iterdir()), [])
+        source, result = self.finish(domain.save_to_file, self.file, self.options(running=True, paused=True))
+        self.assert_vmsnap_error(VmSnap.Error.INVALID_ARGUMENT, source.save_to_file_finish, result)
+        self.assertEqual(list(self.directory.iterdir()), [])
+        self.assert_vmsnap_error(VmSnap.Error.NOT_FOUND, self.library.inspect_image_file_sync, self.file, None)
+        self.assert_vmsnap_error(VmSnap.Error.NOT_FOUND, self.library.restore_domain_from_file_sync, self.file, None,
+                                 None)
+
+    def test_images_are_opened_for_what_they_are_needed(self):
+        fd, created = VmSnap.image_open(self.file, VmSnap.ImageAccess.SAVE)
+        os.close(fd)
+        self.assertTrue(created)
+        for access in (VmSnap.ImageAccess.READ, VmSnap.ImageAccess.REWRITE, VmSnap.ImageAccess.SAVE,
+                       VmSnap.ImageAccess.OVERWRITE):
+            fd, created = VmSnap.image_open(self.file, access)
+            self.assertFalse(created)
+            os.close(fd)
+        (self.directory / "image").write_text("not an image", encoding="utf-8")
+        fd, _created = VmSnap.image_open(self.file, VmSnap.ImageAccess.OVERWRITE)
+        self.assertEqual(os.pread(fd, 3, 0), b"not")
+        os.close(fd)
+
+
 if __name__ == "__main__":
     main()
