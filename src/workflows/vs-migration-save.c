@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * A guest's memory and devices into an image: the words to QEMU, the waiting, the stopping, and what went wrong in the
+ * user's words. Threads of runs.
+ */
+#include "vs-migration.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "qmp-json.h"
+#include "vmsnap-error.h"
+#include "vs-migration-private.h"
+#include "vs-steps.h"
+
+/* How long an end may take that doesn't depend on anything. */
+#define END_TIMEOUT (60 * G_USEC_PER_SEC)
+
+/* QEMU's words end with the system's. */
+static int
+find_code (const char *words)
+{
+  static const struct
+  {
+    int number;
+    int code;
+  } table[] = {
+    { ENOSPC, VMSNAP_ERROR_NO_SPACE }, { EDQUOT, VMSNAP_ERROR_NO_SPACE }, { EFBIG, VMSNAP_ERROR_NO_SPACE },
+    { EIO, VMSNAP_ERROR_IO },          { EROFS, VMSNAP_ERROR_IO },        { EBADF, VMSNAP_ERROR_IO },
+  };
+
+  for (gsize i = 0; words != NULL && i < G_N_ELEMENTS (table); i++)
+    if (strstr (words, g_strerror (table[i].number)) != NULL)
+      return table[i].code;
+  return VMSNAP_ERROR_HYPERVISOR;
+}
+
+static void
+set_save_error (VsRun *run, const VsMigrationLook *look, GError **error)
+{
+  int code = find_code (look->words);
+
+  g_set_error (error, VMSNAP_ERROR, code, "The memory of %s couldn't be written into the image: %s%s",
+               vs_run_get_def (run)->name, look->words != NULL ? look->words : "QEMU doesn't say why",
+               code == VMSNAP_ERROR_NO_SPACE ? "; free some space there, or save it elsewhere" : "");
+}
+
+static gboolean
+wait_until_saved (VsRun *run, QmpWatch *watch, GError **error)
+{
+  for (;;)
+    {
+      g_auto (VsMigrationLook) look = { 0 };
+      gboolean ended;
+
+      if (!vs_migration_wait_for_news (run, watch, &ended, error) || !vs_migration_look (run, &look, error))
+        return FALSE;
+      if (look.total > 0)
+        vs_run_report_bytes (run, (guint64)MAX (look.total - look.remaining, 0), (guint64)look.total);
+      if (g_strcmp0 (look.status, "completed") == 0)
+        return TRUE;
+      if (vs_migration_is_under_way (look.status))
+        continue;
+      set_save_error (run, &look, error);
+      return FALSE;
+    }
+}
+
+static gboolean
+send_out (VsRun *run, const char *uri, GError **error)
+{
+  static const char *const events[] = { "MIGRATION", NULL };
+  QmpClient *monitor = vs_run_get_monitor (run, error);
+  g_autoptr (QmpWatch) watch = NULL;
+
+  if (monitor == NULL)
+    return FALSE;
+  watch = qmp_client_watch (monitor, events);
+  return vs_steps_call (run, "migrate", qmp_args_new ("s:uri", uri, NULL), error)
+         && wait_until_saved (run, watch, error);
+}
+
+static gboolean
+save_stream (VsRun *run, VsImageWriter *writer, GError **error)
+{
+  g_autofree char *uri = NULL;
+
+  if (!vs_migration_configure (run, FALSE, FALSE, error))
+    return FALSE;
+  uri = vs_migration_lend_stream (run, vs_image_writer_get_stream_fd (writer), error);
+  if (uri == NULL)
+    return FALSE;
+  if (send_out (run, uri, error))
+    return TRUE;
+  vs_migration_take_back (run, -1);
+  return FALSE;
+}
+
+static gboolean
+save_sparse (VsRun *run, VsImageWriter *writer, GError **error)
+{
+  guint64 offset = vs_image_writer_get_stream_offset (writer);
+  g_autofree char *uri = NULL;
+  gint64 set;
+  int fd, direct_fd;
+  gboolean ok;
+
+  if (!vs_image_writer_get_sparse_fds (writer, &fd, &direct_fd, error))
+    return FALSE;
+  uri = vs_migration_lend_sparse (run, fd, direct_fd, offset, &set, error);
+  ok = uri != NULL && send_out (run, uri, error);
+  if (set >= 0)
+    vs_migration_take_back (run, set);
+  return ok;
+}
+
+/**
+ * vs_migration_save:
+ * @run: a run whose guest stands still
+ * @writer: a new writer; aborted when this fails
+ * @encoding: the image's
+ * @error: %VMSNAP_ERROR_NO_SPACE, %VMSNAP_ERROR_IO, %VMSNAP_ERROR_CANCELLED, %VMSNAP_ERROR_HYPERVISOR, …
+ *
+ * Writes the guest's memory and devices. When it fails, QEMU may still be at it: vs_migration_stop().
+ *
+ * Returns: whether QEMU has written all of it
+ */
+gboolean
+vs_migration_save (VsRun *run, VsImageWriter *writer, VsImageEncoding encoding, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  gboolean ok
+    = encoding == VS_IMAGE_ENCODING_SPARSE ? save_sparse (run, writer, &local) : save_stream (run, writer, &local);
+
+  if (ok)
+    return TRUE;
+  vs_steps_call (run, "migrate_cancel", NULL, NULL);
+  vs_migration_prefer (&local, vs_image_writer_abort (writer));
+  g_propagate_error (error, g_steal_pointer (&local));
+  return FALSE;
+}
+
+/**
+ * vs_migration_stop:
+ * @run: a run with a guest, or without
+ * @writer: (nullable): the writer; %NULL: it was an earlier life's
+ * @error: %VMSNAP_ERROR_TIMEOUT, %VMSNAP_ERROR_HYPERVISOR_GONE
+ *
+ * Ends what vs_migration_save() began, whatever has become of it. QEMU's write into a full pipe ends only with the
+ * pipe, so the image is given up with it.
+ *
+ * Returns: whether QEMU writes no more
+ */
+gboolean
+vs_migration_stop (VsRun *run, VsImageWriter *writer, GError **error)
+{
+  gint64 deadline = g_get_monotonic_time () + END_TIMEOUT;
+
+  if (vs_run_get_monitor (run, NULL) != NULL)
+    vs_steps_call (run, "migrate_cancel", NULL, NULL);
+  if (writer != NULL)
+    g_clear_error (&(GError *){ vs_image_writer_abort (writer) });
+  while (vs_run_get_monitor (run, NULL) != NULL)
+    {
+      g_auto (VsMigrationLook) look = { 0 };
+
+      if (!vs_migration_look (run, &look, error))
+        return FALSE;
+      if (!vs_migration_is_under_way (look.status))
+        return TRUE;
+      if (g_get_monotonic_time () > deadline)
+        {
+          g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_TIMEOUT, "QEMU doesn't stop writing the memory of %s",
+                       vs_run_get_def (run)->name);
+          return FALSE;
+        }
+      g_usleep (10 * G_TIME_SPAN_MILLISECOND);
+    }
+  return TRUE;
+}
