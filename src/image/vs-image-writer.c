@@ -18,6 +18,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* More than what QEMU writes at once, and than a file system keeps for itself. */
+#define PROBE_SIZE (1024 * 1024)
+
 struct _VsImageWriter
 {
   VsImageFile *file;
@@ -349,6 +352,28 @@ vs_image_writer_seal (VsImageWriter *self, GError **error)
     return FALSE;
   self->is_over = TRUE;
   return TRUE;
+}
+
+/**
+ * vs_image_writer_probe:
+ * @self: a writer of which QEMU says that it can't write, and not why
+ * @error: %VMSNAP_ERROR_NO_SPACE, %VMSNAP_ERROR_IO
+ *
+ * Tries it. What is written stays behind the stream, and goes with vs_image_writer_abort().
+ *
+ * Returns: whether the file takes more
+ */
+gboolean
+vs_image_writer_probe (VsImageWriter *self, GError **error)
+{
+  g_autofree guint8 *zeros = NULL;
+  off_t end;
+
+  if (self->pipe_fd >= 0)
+    return TRUE;
+  zeros = g_malloc0 (PROBE_SIZE);
+  end = lseek (self->file->fd, 0, self->file->is_device ? SEEK_CUR : SEEK_END);
+  return end < 0 || vs_image_file_write (self->file, (guint64)end, zeros, PROBE_SIZE, error);
 }
 
 /* Whether nobody reads what QEMU writes: then the reader's end tells why. */

@@ -33,6 +33,8 @@ gboolean vs_image_writer_finish (VsImageWriter *self,
                                  GError **error);
 gboolean vs_image_writer_seal (VsImageWriter *self,
                                GError **error);
+gboolean vs_image_writer_probe (VsImageWriter *self,
+                                GError **error);
 GError *vs_image_writer_abort (VsImageWriter *self);
 
 G_END_DECLS

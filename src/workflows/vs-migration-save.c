@@ -36,13 +36,19 @@ find_code (const char *words)
 }
 
 static void
+explain (VsRun *run, GError **error)
+{
+  g_prefix_error (error, "The memory of %s couldn't be written into the image: ", vs_run_get_def (run)->name);
+}
+
+static void
 set_save_error (VsRun *run, const VsMigrationLook *look, GError **error)
 {
   int code = find_code (look->words);
 
-  g_set_error (error, VMSNAP_ERROR, code, "The memory of %s couldn't be written into the image: %s%s",
-               vs_run_get_def (run)->name, look->words != NULL ? look->words : "QEMU doesn't say why",
-               code == VMSNAP_ERROR_NO_SPACE ? "; free some space there, or save it elsewhere" : "");
+  g_set_error (error, VMSNAP_ERROR, code, "%s%s", look->words != NULL ? look->words : "QEMU doesn't say why",
+               code == VMSNAP_ERROR_NO_SPACE ? "; make room, or save it elsewhere" : "");
+  explain (run, error);
 }
 
 static gboolean
@@ -114,6 +120,23 @@ save_sparse (VsRun *run, VsImageWriter *writer, GError **error)
   return ok;
 }
 
+/* What became of the image, where QEMU knows of a pipe alone, or says nothing: 7.2 does so when it fails in the end. */
+static void
+find_cause (VsRun *run, VsImageWriter *writer, GError **error)
+{
+  GError *cause = NULL;
+
+  if (g_error_matches (*error, VMSNAP_ERROR, VMSNAP_ERROR_HYPERVISOR))
+    vs_image_writer_probe (writer, &cause);
+  if (cause == NULL)
+    cause = vs_image_writer_abort (writer);
+  else
+    g_clear_error (&(GError *){ vs_image_writer_abort (writer) });
+  if (cause != NULL)
+    explain (run, &cause);
+  vs_migration_prefer (error, cause);
+}
+
 /**
  * vs_migration_save:
  * @run: a run whose guest stands still
@@ -135,7 +158,7 @@ vs_migration_save (VsRun *run, VsImageWriter *writer, VsImageEncoding encoding, 
   if (ok)
     return TRUE;
   vs_steps_call (run, "migrate_cancel", NULL, NULL);
-  vs_migration_prefer (&local, vs_image_writer_abort (writer));
+  find_cause (run, writer, &local);
   g_propagate_error (error, g_steal_pointer (&local));
   return FALSE;
 }

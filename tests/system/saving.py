@@ -41,6 +41,19 @@ class Image:
     def stream_offset(self):
         return 92 + self.words()[1]
 
+    def texts(self):
+        """The definition and the cookie, as bytes without their ends."""
+        _, length, _, _, cookie = self.words()
+        with open(self.path, "rb") as file:
+            data = file.read(92 + length)[92:]
+        return data[:data.index(b"\0")], data[cookie:data.index(b"\0", cookie)] if cookie else b""
+
+    def set_texts(self, xml, cookie):
+        """Others, in the room that there is."""
+        assert len(xml) + len(cookie) + 2 <= self.words()[1]
+        self.patch(92, xml + b"\0" + cookie + b"\0")
+        self.patch(32, struct.pack("=I", len(xml) + 1 if cookie else 0))
+
     def cached(self):
         """How many bytes of it are in the page cache."""
         done = subprocess.run(["fincore", "--bytes", "--noheadings", "--output", "RES", self.path], stdout=subprocess.PIPE,
@@ -55,6 +68,9 @@ class Image:
             file.seek(offset)
             file.write(data)
 
+
+# The slowest of the programs, on a machine that is busy.
+SLOWEST = 240
 
 # Makes a file system of a few MiB that nobody else sees, and sends a descriptor of a file in it, which keeps it.
 SMALL_DISK = """
@@ -79,6 +95,11 @@ def open_on_small_disk(size):
 class SavingCase(ServiceCase):
     """Tests that save guests and bring them back."""
 
+    @classmethod
+    def class_guest(cls, name, **details):
+        """The same running guest for all tests of the class, in which each leaves it so."""
+        return cls.class_machine(name, **details).boot()
+
     def image(self, name="image"):
         return Image(self.folder() / name)
 
@@ -91,7 +112,7 @@ class SavingCase(ServiceCase):
             os.close(fd)
 
     def save(self, machine, image, **option_values):
-        return self.client.wait_job(self.ask_save(machine, image, **option_values)).result
+        return self.client.wait_job(self.ask_save(machine, image, **option_values), SLOWEST).result
 
     def ask_restore(self, image, **option_values):
         fd = os.open(image.path, os.O_RDONLY)
@@ -117,14 +138,23 @@ class SavingCase(ServiceCase):
         """It runs on after an operation that failed, and nothing is left of that."""
         self.assertEqual(machine.state[0], "running")
         self.assert_runs_on(machine, before)
+        self.assert_nothing_left(machine)
+
+    def assert_nothing_left(self, machine):
         self.assertEqual(machine.journals(), [])
         self.assertEqual(machine.get("Job"), "/")
         self.assertFalse(machine.get("HasManagedSave"))
+        self.assertEqual(list(machine.store.glob("managed-save*")), [])
+
+    def assert_given_up(self, image):
+        """Nobody takes this for an image."""
+        self.assertIn(image.magic(), (b"", MAGIC_PART))
 
     def assert_off_and_whole(self, machine):
         """Nothing of a guest is left, half or whole."""
         self.assertEqual(machine.get("State"), "shutoff")
         self.assertIsNone(machine.pid())
+        self.assertFalse(machine.runtime.exists())
         self.assertEqual(machine.journals(), [])
 
 
