@@ -70,7 +70,7 @@ parse_xml (BusCall *call, GError **error)
 
   if (options->xml == NULL)
     return TRUE;
-  parsed->def = vs_domain_def_parse (options->xml, VS_DOMAIN_DEF_NONE, error);
+  parsed->def = vs_domain_def_parse (options->xml, parsed->image->def_flags, error);
   return parsed->def != NULL;
 }
 

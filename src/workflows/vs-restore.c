@@ -118,7 +118,7 @@ open_managed_save (VsRun *run, GError **error)
 static gboolean
 use_image (VsRun *run, const VsImageHeader *header, GError **error)
 {
-  g_autoptr (VsDomainDef) def = vs_save_definition_parse (header->xml, error);
+  g_autoptr (VsDomainDef) def = vs_save_definition_parse (header->xml, VS_DOMAIN_DEF_NONE, error);
 
   if (def == NULL)
     return FALSE;

@@ -18,9 +18,10 @@ read_texts (VsSavedImage *self)
 {
   g_autoptr (GError) local = NULL;
 
+  self->def_flags = vs_save_cookie_is_ours (self->header->cookie) ? VS_DOMAIN_DEF_NONE : VS_DOMAIN_DEF_FOREIGN_IMAGE;
   if (!vs_save_definition_read_names (self->header->xml, &self->name, &self->uuid))
     {
-      self->def = vs_save_definition_parse (self->header->xml, &self->def_error);
+      self->def = vs_save_definition_parse (self->header->xml, self->def_flags, &self->def_error);
       if (self->def_error == NULL)
         g_set_error (&self->def_error, VMSNAP_ERROR, VMSNAP_ERROR_IMAGE_CORRUPT,
                      "The definition in the saved image has no name, or no uuid");
@@ -28,7 +29,7 @@ read_texts (VsSavedImage *self)
       self->def_error->code = VMSNAP_ERROR_IMAGE_CORRUPT;
       return;
     }
-  self->def = vs_save_definition_parse (self->header->xml, &self->def_error);
+  self->def = vs_save_definition_parse (self->header->xml, self->def_flags, &self->def_error);
   if (self->def == NULL)
     return;
   if (vs_save_cookie_parse (self->header->cookie, &self->persistent, &self->inactive_def, &local)

@@ -30,6 +30,7 @@ typedef enum {
  * @size: how long the image's file is, in bytes
  * @name: (nullable): the domain's name, also when @def is %NULL; %NULL: @def_error tells why
  * @uuid: (nullable): its uuid, likewise
+ * @def_flags: how a definition is read that comes from it, or that shall take its place
  * @def: (nullable): the guest's definition; %NULL: it isn't one that this service could run
  * @def_error: (nullable): why @def is %NULL: %VMSNAP_ERROR_IMAGE_CORRUPT when it isn't XML of a domain at all,
  *   %VMSNAP_ERROR_NOT_SUPPORTED when it asks for what isn't supported here
@@ -45,6 +46,7 @@ typedef struct {
   guint64 size;
   char *name;
   char *uuid;
+  VsDomainDefFlags def_flags;
   VsDomainDef *def;
   GError *def_error;
   VsDomainDef *inactive_def;

@@ -80,6 +80,8 @@ void vs_domain_def_clear_devices (VsDomainDef *self);
 void vs_domain_def_clear_machine (VsDomainDef *self);
 void vs_domain_def_clear_cpu (VsDomainDef *self);
 
+void vs_domain_foreign_complete (xmlNode *root);
+
 VsDomainDef *vs_domain_def_new_from_doc (xmlDoc *doc,
                                          VsDomainDefFlags flags,
                                          VsXmlProblems *problems);

@@ -126,6 +126,8 @@ vs_domain_def_new_from_doc (xmlDoc *doc, VsDomainDefFlags flags, VsXmlProblems *
   vs_xml_rules_check (root, "domain", problems);
   /* The number of a run, not of the domain. */
   xmlUnsetProp (root, VS_XML ("id"));
+  if ((flags & VS_DOMAIN_DEF_FOREIGN_IMAGE) != 0)
+    vs_domain_foreign_complete (root);
   read_name (self, root, problems);
   read_uuid (self, root, problems);
   read_words (self, root, problems);

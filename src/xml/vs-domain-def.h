@@ -9,12 +9,15 @@ G_BEGIN_DECLS
  * VsDomainDefFlags:
  * @VS_DOMAIN_DEF_NONE: the rules of the parser alone
  * @VS_DOMAIN_DEF_VALIDATE: the RELAX NG schema too
+ * @VS_DOMAIN_DEF_FOREIGN_IMAGE: it comes out of a saved image of libvirt's, whose guest has more than it says: what
+ *   libvirt leaves unsaid there is added
  *
- * How strictly vs_domain_def_parse() looks.
+ * How vs_domain_def_parse() looks at a text.
  */
 typedef enum {
   VS_DOMAIN_DEF_NONE = 0,
   VS_DOMAIN_DEF_VALIDATE = 1 << 0,
+  VS_DOMAIN_DEF_FOREIGN_IMAGE = 1 << 1,
 } VsDomainDefFlags;
 
 /**

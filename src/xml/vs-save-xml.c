@@ -19,18 +19,19 @@
 /**
  * vs_save_definition_parse:
  * @text: the definition in an image, whoever wrote it
+ * @flags: %VS_DOMAIN_DEF_FOREIGN_IMAGE unless vs_save_cookie_is_ours()
  * @error: %VMSNAP_ERROR_IMAGE_CORRUPT: it isn't XML of a domain; %VMSNAP_ERROR_NOT_SUPPORTED: it is, but can't be run
  *   here, with a line for each thing that is in the way
  *
  * Returns: (transfer full) (nullable): the definition
  */
 VsDomainDef *
-vs_save_definition_parse (const char *text, GError **error)
+vs_save_definition_parse (const char *text, VsDomainDefFlags flags, GError **error)
 {
   g_autoptr (VsXmlProblems) problems = vs_xml_problems_new ();
   g_autoptr (GError) local = NULL;
   xmlDoc *doc = vs_xml_parse (text, strlen (text), "domain", &vs_xml_domain_limits, problems);
-  VsDomainDef *def = doc != NULL ? vs_domain_def_new_from_doc (doc, VS_DOMAIN_DEF_NONE, problems) : NULL;
+  VsDomainDef *def = doc != NULL ? vs_domain_def_new_from_doc (doc, flags, problems) : NULL;
 
   if (def != NULL)
     return def;
@@ -124,6 +125,23 @@ read_inactive (xmlNode *node, VsXmlProblems *problems)
   xmlNodeSetName (copy, VS_XML ("domain"));
   xmlDocSetRootElement (doc, copy);
   return vs_domain_def_new_from_doc (doc, VS_DOMAIN_DEF_NONE, problems);
+}
+
+/**
+ * vs_save_cookie_is_ours:
+ * @text: (nullable): the element `<cookie>` of an image, whoever wrote it
+ *
+ * Returns: whether this service saved the guest; otherwise it was libvirt
+ */
+gboolean
+vs_save_cookie_is_ours (const char *text)
+{
+  g_autoptr (VsXmlProblems) problems = vs_xml_problems_new ();
+  xmlDoc *doc = text != NULL ? vs_xml_parse (text, strlen (text), ROOT, &vs_xml_snapshot_limits, problems) : NULL;
+  gboolean ours = doc != NULL && find_ours (xmlDocGetRootElement (doc)) != NULL;
+
+  g_clear_pointer (&doc, xmlFreeDoc);
+  return ours;
 }
 
 /**

@@ -9,6 +9,7 @@ G_BEGIN_DECLS
 #define VS_SAVE_XMLNS "https://vmsnap.org/xmlns/save/1"
 
 VsDomainDef *vs_save_definition_parse (const char *text,
+                                       VsDomainDefFlags flags,
                                        GError **error);
 gboolean vs_save_definition_read_names (const char *text,
                                         char **name,
@@ -16,6 +17,7 @@ gboolean vs_save_definition_read_names (const char *text,
 char *vs_save_cookie_format (gboolean persistent,
                              VsDomainDef *inactive_def,
                              const char *mark);
+gboolean vs_save_cookie_is_ours (const char *text);
 gboolean vs_save_cookie_parse (const char *text,
                                gboolean *persistent,
                                VsDomainDef **inactive_def,

@@ -380,6 +380,48 @@ test_any_prefix_serves_for_qemu (void)
   g_assert_cmpstr (def->qemu_args[0], ==, "-S");
 }
 
+/* What libvirt leaves unsaid in its saved images, and what it says itself, which stays. */
+static void
+test_foreign_images_are_completed (void)
+{
+  static const struct
+  {
+    const char *machine;
+    const char *devices;
+    const char *added; /* or kept */
+    const char *never;
+  } table[] = {
+    { "pc-i440fx-7.2", "", "model=\"piix3-uhci\"", "ports" },
+    { "pc-i440fx-7.2", "<controller type='usb' model='none'/>", "model=\"none\"", "piix3" },
+    { "pc-q35-7.2", "", "<devices", "usb" },
+    { "pc-q35-7.2", "<controller type='usb' model='qemu-xhci'/>", "ports=\"4\"", "piix3" },
+    { "pc-q35-7.2", "<controller type='usb' model='qemu-xhci' ports='15'/>", "ports=\"15\"", "ports=\"4\"" },
+    { "pc-q35-7.2", "<interface type='user'/>", "<rom enabled=\"yes\"/>", "enabled=\"no\"" },
+    { "pc-q35-7.2", "<interface type='user'><rom enabled='no'/></interface>", "enabled=\"no\"", "enabled=\"yes\"" },
+    { "pc-q35-7.2", "<video><model type='cirrus' vram='16384'/></video>", "cirrus", "vram" },
+    { "pc-q35-7.2", "<console type='null'><target type='virtio'/></console>", "port=\"0\"", "port=\"1\"" },
+    { "pc-q35-7.2",
+      "<channel type='null'><target type='virtio' name='a'/><address type='virtio-serial' port='1'/></channel>"
+      "<console type='null'><target type='virtio'/></console><console type='null'><target type='virtio'/></console>",
+      "port=\"2\"", "port=\"3\"" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (table); i++)
+    {
+      g_autofree char *xml = g_strdup_printf (
+        "<domain type='qemu'><name>n</name><memory>65536</memory><os><type machine='%s'>hvm</type></os>"
+        "<devices>%s</devices></domain>", table[i].machine, table[i].devices);
+      g_autoptr (GError) error = NULL;
+      g_autoptr (VsDomainDef) def = vs_domain_def_parse (xml, VS_DOMAIN_DEF_FOREIGN_IMAGE, &error);
+      g_autofree char *text = NULL;
+
+      g_assert_no_error (error);
+      text = vs_domain_def_format (def);
+      if (strstr (text, table[i].added) == NULL || strstr (text, table[i].never) != NULL)
+        g_error ("'%s' not in, or '%s' in: %s", table[i].added, table[i].never, text);
+    }
+}
+
 static gpointer
 parse_many_times (gpointer data)
 {
@@ -424,5 +466,6 @@ main (int argc, char **argv)
   g_test_add_func ("/xml/domain/comments-and-cdata-are-harmless", test_comments_and_cdata_are_harmless);
   g_test_add_func ("/xml/domain/any-prefix-serves-for-qemu", test_any_prefix_serves_for_qemu);
   g_test_add_func ("/xml/domain/threads-may-parse-and-share", test_threads_may_parse_and_share);
+  g_test_add_func ("/xml/domain/foreign-images-are-completed", test_foreign_images_are_completed);
   return g_test_run ();
 }
