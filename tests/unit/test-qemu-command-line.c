@@ -433,7 +433,6 @@ static const struct
   AT (PC, PCI_RNG ("0", "0", "0"), "no slot 0 for a device; accepted: from 1 to 31"),
   AT (PC, PCI_RNG ("3", "1", "0"), "no PCI bus 3; add <controller type='pci' index='3'"),
   AT (Q35, PCI_RNG ("1", "4", "0") PORT ("1", ""), "no slot 4 for a device; accepted: from 0 to 0"),
-  AT (PC, PCI_RNG ("0", "7", "1"), "has no function 0"),
   AT (PC, PCI_RNG ("0", "7", "0") PCI_RNG ("0", "7", "1"), "lacks multifunction='on'"),
   AT (PC, "\n\n<rng model='virtio'><backend model='builtin'/><address type='pci' domain='1' bus='0' slot='7'/></rng>",
       "line 3: there is no PCI domain 1"),
