@@ -90,22 +90,36 @@ leave_direct (VsImagePump *self)
   self->direct = FALSE;
 }
 
-/* What is on the disk is dropped from the cache; what isn't yet is sent there. */
-static void
+/* The kernel tells of a write that failed once, and whoever waits is told: an fsync after that knows nothing of it. */
+static gboolean
+wait_for_window (VsImagePump *self)
+{
+  const guint all = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+
+  if (sync_file_range (self->file->fd, (off_t)self->dropped, WINDOW, all) == 0
+      || (errno != EIO && errno != ENOSPC && errno != EDQUOT))
+    return TRUE;
+  vs_image_error_from_errno (&self->error, errno, "couldn't get the image onto the disk");
+  return FALSE;
+}
+
+/* What is on the disk is dropped from the cache; what isn't yet is sent there. FALSE: it can't be. */
+static gboolean
 drop_behind (VsImagePump *self)
 {
   int fd = self->file->fd;
-  const guint start = SYNC_FILE_RANGE_WRITE, wait = SYNC_FILE_RANGE_WAIT_BEFORE | start | SYNC_FILE_RANGE_WAIT_AFTER;
 
   if (!self->bypass_cache || self->direct || self->offset - self->dropped < 2 * WINDOW)
-    return;
+    return TRUE;
   if (self->to_file)
     {
-      (void)sync_file_range (fd, (off_t)self->dropped, WINDOW, wait);
-      (void)sync_file_range (fd, (off_t)(self->dropped + WINDOW), WINDOW, start);
+      if (!wait_for_window (self))
+        return FALSE;
+      (void)sync_file_range (fd, (off_t)(self->dropped + WINDOW), WINDOW, SYNC_FILE_RANGE_WRITE);
     }
   (void)posix_fadvise (fd, (off_t)self->dropped, WINDOW, POSIX_FADV_DONTNEED);
   self->dropped += WINDOW;
+  return TRUE;
 }
 
 static gboolean
@@ -136,8 +150,7 @@ write_block (VsImagePump *self, const guint8 *data, gsize length)
     }
   self->offset += length;
   __atomic_store_n (&self->position, self->offset, __ATOMIC_RELAXED);
-  drop_behind (self);
-  return TRUE;
+  return drop_behind (self);
 }
 
 /* The whole blocks pass the cache by, the rest goes through it. */
@@ -234,7 +247,7 @@ pump_from_file (VsImagePump *self)
         break;
       self->offset += length;
       __atomic_store_n (&self->position, self->offset, __ATOMIC_RELAXED);
-      drop_behind (self);
+      (void)drop_behind (self);
     }
   leave_direct (self);
 }
