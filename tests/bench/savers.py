@@ -9,6 +9,7 @@ import dataclasses
 import fcntl
 import os
 import subprocess
+import tempfile
 
 from vmsnaptest import MANAGER, BareQemu, Libvirt, PrivateBus, Service, Witness, domain_xml, guest, make_disks
 
@@ -110,7 +111,10 @@ class ServiceSaver(Saver):
 
     def begin(self):
         bus = self.stack.enter_context(PrivateBus())
-        service = self.stack.enter_context(Service(bus, self.directory, emulator=self.emulator))
+        # Where it has it in real life, too.
+        runtime = self.stack.enter_context(tempfile.TemporaryDirectory(prefix="vs-", dir="/dev/shm"))
+        service = self.stack.enter_context(Service(bus, self.directory, emulator=self.emulator,
+                                                   arguments=["--runtime-directory", runtime]))
         self.client = self.stack.enter_context(service.client())
         self.domain = self.client.call(MANAGER, "Manager", "DefineDomain", "s", self.xml())
         self.client.run(self.domain, "Domain", "Start")
