@@ -15,9 +15,10 @@ add_domain (CtlTable *table, VmSnapDomain *domain)
 {
   g_autolist (VmSnapSnapshot) snapshots = vmsnap_domain_get_snapshots (domain);
   g_autoptr (VmSnapSnapshot) current = vmsnap_domain_get_current_snapshot (domain);
+  const char *state = vmsnap_enum_to_nick (VMSNAP_TYPE_DOMAIN_STATE, vmsnap_domain_get_state (domain));
 
   ctl_table_add (table, vmsnap_domain_get_name (domain));
-  ctl_table_add (table, vmsnap_enum_to_nick (VMSNAP_TYPE_DOMAIN_STATE, vmsnap_domain_get_state (domain)));
+  ctl_table_take (table, g_strconcat (state, vmsnap_domain_has_managed_save (domain) ? ", saved" : "", NULL));
   ctl_table_take (table, ctl_format_size (vmsnap_domain_get_memory (domain)));
   ctl_table_take (table, g_strdup_printf ("%u", g_list_length (snapshots)));
   ctl_table_add (table, current != NULL ? vmsnap_snapshot_get_name (current) : "-");

@@ -86,6 +86,12 @@ ctl_command_resume (Ctl *ctl, int argc, char **argv)
 }
 
 CtlExit
+ctl_command_managed_save_remove (Ctl *ctl, int argc, char **argv)
+{
+  return change (ctl, argc, argv, vmsnap_domain_remove_managed_save_sync, "Removed the managed save of");
+}
+
+CtlExit
 ctl_command_undefine (Ctl *ctl, int argc, char **argv)
 {
   g_auto (GVariantDict) options = G_VARIANT_DICT_INIT (NULL);

@@ -21,6 +21,14 @@ CtlExit ctl_command_pause (Ctl *ctl, int argc, char **argv);
 CtlExit ctl_command_resume (Ctl *ctl, int argc, char **argv);
 CtlExit ctl_command_undefine (Ctl *ctl, int argc, char **argv);
 
+CtlExit ctl_command_save (Ctl *ctl, int argc, char **argv);
+CtlExit ctl_command_restore (Ctl *ctl, int argc, char **argv);
+CtlExit ctl_command_managed_save (Ctl *ctl, int argc, char **argv);
+CtlExit ctl_command_managed_save_remove (Ctl *ctl, int argc, char **argv);
+
+CtlExit ctl_command_image_show (Ctl *ctl, int argc, char **argv);
+CtlExit ctl_command_image_edit (Ctl *ctl, int argc, char **argv);
+
 CtlExit ctl_command_snapshot_create (Ctl *ctl, int argc, char **argv);
 CtlExit ctl_command_snapshot_revert (Ctl *ctl, int argc, char **argv);
 CtlExit ctl_command_snapshot_delete (Ctl *ctl, int argc, char **argv);

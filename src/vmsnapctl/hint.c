@@ -74,7 +74,7 @@ ctl_hint_for (const GError *error)
     case VMSNAP_ERROR_HAS_SNAPSHOTS:
       return g_strdup ("--snapshots-metadata forgets the snapshots too");
     case VMSNAP_ERROR_HAS_MANAGED_SAVE:
-      return g_strdup ("--managed-save removes the saved state too");
+      return g_strdup ("'vmsnapctl managed-save-remove' removes the saved state, as 'vmsnapctl undefine --managed-save' does");
     case VMSNAP_ERROR_HAS_CHILDREN:
       return g_strdup ("--children takes the descendants along");
     case VMSNAP_ERROR_NOT_AUTHORIZED_CAN_OBTAIN:

@@ -64,6 +64,14 @@ on_waited (GObject *source, GAsyncResult *result, gpointer user_data)
   g_main_loop_quit (waiting->loop);
 }
 
+static gboolean
+is_save (VmSnapJob *job)
+{
+  const char *const operations[] = { "save", "managed-save", NULL };
+
+  return g_strv_contains (operations, vmsnap_job_get_operation (job));
+}
+
 static void
 explain_end (Waiting *waiting, GError **error)
 {
@@ -74,8 +82,9 @@ explain_end (Waiting *waiting, GError **error)
                  "Left the job to the service; 'vmsnapctl job show %s' tells how it stands", number);
   else if (g_error_matches (waiting->error, VMSNAP_ERROR, VMSNAP_ERROR_CANCELLED))
     {
-      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_CANCELLED,
-                   "The job was cancelled; all is as it was before it (%s)", waiting->error->message);
+      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_CANCELLED, "The job was cancelled; %s (%s)",
+                   is_save (waiting->job) ? "the guest goes on as before it" : "all is as it was before it",
+                   waiting->error->message);
       g_clear_error (&waiting->error);
     }
   else if (waiting->error != NULL)

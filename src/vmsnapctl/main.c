@@ -18,6 +18,11 @@ static const CtlCommand commands[] = {
   { "reset", "DOMAIN", "Push a guest's reset button", ctl_command_reset },
   { "pause", "DOMAIN", "Make a guest stand still", ctl_command_pause },
   { "resume", "DOMAIN", "Let a paused guest run on", ctl_command_resume },
+  { "save", "DOMAIN FILE", "Put a guest into a file, and switch it off", ctl_command_save },
+  { "restore", "FILE", "Bring a guest back out of a file", ctl_command_restore },
+  { "managed-save", "DOMAIN", "Save a guest; its next start restores it", ctl_command_managed_save },
+  { "managed-save-remove", "DOMAIN", "Remove a managed save, so that the next start boots",
+    ctl_command_managed_save_remove },
   { "undefine", "DOMAIN", "Forget the definition of a domain; its disks stay", ctl_command_undefine },
   { "show", "DOMAIN", "Show all about a domain", ctl_command_show },
   { "xml", "DOMAIN", "Write the definition of a domain", ctl_command_xml },
@@ -28,6 +33,8 @@ static const CtlCommand commands[] = {
   { "snapshot show", "DOMAIN NAME", "Show all about a snapshot", ctl_command_snapshot_show },
   { "snapshot revert", "DOMAIN NAME", "Bring a domain back to a snapshot", ctl_command_snapshot_revert },
   { "snapshot delete", "DOMAIN NAME", "Delete a snapshot", ctl_command_snapshot_delete },
+  { "image show", "FILE", "Show all about a saved image", ctl_command_image_show },
+  { "image edit", "FILE", "Change what a saved image says", ctl_command_image_edit },
   { "job list", NULL, "List the jobs", ctl_command_job_list },
   { "job show", "JOB", "Show all about a job", ctl_command_job_show },
   { "job cancel", "JOB", "Cancel a job", ctl_command_job_cancel },
@@ -42,7 +49,7 @@ describe (const char *prefix)
 
   for (guint i = 0; i < G_N_ELEMENTS (commands); i++)
     if (g_str_has_prefix (commands[i].name, prefix))
-      g_string_append_printf (text, "  %-17s %s\n", commands[i].name, commands[i].summary);
+      g_string_append_printf (text, "  %-20s %s\n", commands[i].name, commands[i].summary);
   g_string_append (text, "\n'vmsnapctl COMMAND --help' tells more about one of them. A DOMAIN is a name or a uuid.\n"
                          "The exit status is 0 if it was done, 1 if it failed, 2 if the command line is wrong.");
   return g_string_free (text, FALSE);
@@ -59,7 +66,9 @@ find (const char *first, const char *second)
   return NULL;
 }
 
-/* "snapshot" and "job" alone: their help, or what is wrong. */
+static const char *const groups[] = { "snapshot", "image", "job", NULL };
+
+/* The first word of a group alone: its help, or what is wrong. */
 static CtlExit
 group_only (Ctl *ctl, const char *group, const char *word)
 {
@@ -87,7 +96,7 @@ run (Ctl *ctl, int argc, char **argv)
   guint words;
 
   ctl->command = find (first, second);
-  if (ctl->command == NULL && (g_str_equal (first, "snapshot") || g_str_equal (first, "job")))
+  if (ctl->command == NULL && g_strv_contains (groups, first))
     return group_only (ctl, first, second);
   if (ctl->command == NULL)
     return ctl_usage (ctl, "There is no command '%s'", first);

@@ -13,6 +13,8 @@
 
 #define BAR_COLUMNS 24
 #define PHASE_COLUMNS 28
+/* In microseconds: what is shorter has no rate worth telling. */
+#define RATE_TIME 200000
 
 struct _CtlProgress
 {
@@ -21,6 +23,8 @@ struct _CtlProgress
   gboolean terminal;
   char *phase;   /* last told */
   guint tenths;  /* last told */
+  gint64 first_time;   /* when bytes were first seen; 0: not yet */
+  guint64 first_bytes; /* how many these were */
   gboolean told; /* anything yet */
 };
 
@@ -33,6 +37,14 @@ format_bytes (const CtlMoment *moment)
   if (moment->bytes_total == 0)
     return moment->bytes_done > 0 ? g_strdup_printf ("  %s", done) : g_strdup ("");
   return g_strdup_printf ("  %s / %s", done, total);
+}
+
+static char *
+format_rate (const CtlMoment *moment)
+{
+  g_autofree char *rate = ctl_format_size (moment->rate);
+
+  return moment->rate > 0 ? g_strdup_printf ("  %s/s", rate) : g_strdup ("");
 }
 
 static char *
@@ -49,7 +61,7 @@ format_left (const CtlMoment *moment)
  * @moment: how far it is
  * @columns: the width of the terminal
  *
- * Returns: (transfer full): phase, bar, percentage, bytes and estimated time, cut to @columns
+ * Returns: (transfer full): phase, bar, percentage, bytes, their rate and the estimated time, cut to @columns
  */
 char *
 ctl_progress_format_bar (const CtlMoment *moment, guint columns)
@@ -58,9 +70,10 @@ ctl_progress_format_bar (const CtlMoment *moment, guint columns)
   g_autofree char *phase = ctl_text_cut (plain, PHASE_COLUMNS);
   g_autofree char *bar = ctl_format_bar (moment->fraction, BAR_COLUMNS);
   g_autofree char *bytes = format_bytes (moment);
+  g_autofree char *rate = format_rate (moment);
   g_autofree char *left = format_left (moment);
-  g_autofree char *line = g_strdup_printf ("%s%*s %s %3u %%%s%s", phase, (int)(PHASE_COLUMNS - ctl_text_width (phase)),
-                                           "", bar, (guint)(CLAMP (moment->fraction, 0.0, 1.0) * 100), bytes, left);
+  g_autofree char *line = g_strdup_printf ("%s%*s %s %3u %%%s%s%s", phase, (int)(PHASE_COLUMNS - ctl_text_width (phase)),
+                                           "", bar, (guint)(CLAMP (moment->fraction, 0.0, 1.0) * 100), bytes, rate, left);
 
   return ctl_text_cut (line, columns);
 }
@@ -118,6 +131,22 @@ ctl_progress_describe (const char *operation)
   return "Working";
 }
 
+/* Since there were any: what comes before them takes time, too. */
+static guint64
+measure_rate (CtlProgress *progress, guint64 bytes)
+{
+  gint64 now = g_get_monotonic_time ();
+
+  if (bytes > 0 && (progress->first_time == 0 || bytes < progress->first_bytes))
+    {
+      progress->first_time = now;
+      progress->first_bytes = bytes;
+    }
+  if (bytes == 0 || now - progress->first_time < RATE_TIME)
+    return 0;
+  return (guint64)((bytes - progress->first_bytes) * (double)G_USEC_PER_SEC / (now - progress->first_time));
+}
+
 static CtlMoment
 moment_of (VmSnapJob *job)
 {
@@ -157,6 +186,7 @@ show (CtlProgress *progress)
 
   if (progress->terminal)
     {
+      moment.rate = measure_rate (progress, moment.bytes_done);
       text = ctl_progress_format_bar (&moment, terminal_columns ());
       fprintf (stderr, "\r%s\033[K", text);
       fflush (stderr);

@@ -13,6 +13,7 @@ typedef struct
   guint64 bytes_done;
   guint64 bytes_total;
   gint64 elapsed; /* microseconds */
+  guint64 rate;   /* bytes in a second; 0: not known */
 } CtlMoment;
 
 typedef struct _CtlProgress CtlProgress;

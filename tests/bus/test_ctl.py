@@ -13,7 +13,8 @@ import subprocess
 import termios
 import unicodedata
 
-from clientsupport import SCREEN, ClientTestCase
+from clientsupport import SCREEN
+from ctlsupport import CtlTestCase
 from support import plain_xml
 from vmsnaptest import DEFAULT, domain_path, main, make_disk, paths, wait_until
 
@@ -25,28 +26,6 @@ def width(text):
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
-class CtlTestCase(ClientTestCase):
-    def ctl(self, *arguments, status=0, **more):
-        """Runs vmsnapctl on the test's bus; its exit status must be the one given."""
-        done = self.run_program(paths.built("src/vmsnapctl/vmsnapctl"), "--session", *arguments, **more)
-        self.assertEqual(done.returncode, status, f"{arguments}: {done.stdout}{done.stderr}")
-        if status == 0:
-            self.assertNotIn("vmsnapctl:", done.stderr)
-        return done
-
-    def ask(self, *arguments):
-        """What it writes as JSON."""
-        return json.loads(self.ctl(*arguments, "--json").stdout)
-
-    def refused(self, says, *arguments, status=1, **more):
-        """It fails, and says so on standard error alone."""
-        done = self.ctl(*arguments, status=status, **more)
-        self.assertEqual(done.stdout, "")
-        self.assertTrue(done.stderr.startswith("vmsnapctl: "), done.stderr)
-        self.assertIn(says, done.stderr)
-        return done.stderr
-
-
 class CommandLineTest(CtlTestCase):
     def test_wrong_command_lines_have_their_own_status(self):
         for says, *arguments in (("command is missing",), ("no command 'nonsense'", "nonsense"),
@@ -56,6 +35,12 @@ class CommandLineTest(CtlTestCase):
                                  ("exclude", "snapshot", "create", "a", "--internal", "--external"),
                                  ("exclude", "snapshot", "revert", "a", "b", "--running", "--paused"),
                                  ("exclude", "snapshot", "delete", "a", "b", "--children", "--children-only"),
+                                 ("exclude", "save", "a", "b", "--running", "--paused"),
+                                 ("exclude", "save", "a", "b", "--compress", "--encoding", "raw"),
+                                 ("exclude", "managed-save", "a", "--running", "--paused"),
+                                 ("exclude", "restore", "a", "--running", "--paused"),
+                                 ("exclude", "image", "edit", "a", "--running", "--paused"),
+                                 ("argument is missing", "save", "a"), ("needs another word", "image"),
                                  ("need --xml", "snapshot", "create", "a", "--redefine"),
                                  ("'vda,nonsense=1'", "snapshot", "create", "a", "--disk", "vda,nonsense=1"),
                                  ("not valid UTF-8", "start", os.fsdecode(b"a\xff"))):
@@ -64,8 +49,8 @@ class CommandLineTest(CtlTestCase):
 
     def test_help_tells_of_every_command(self):
         text = self.ctl("--help").stdout
-        commands = re.findall(r"(?m)^  ([a-z]+(?: [a-z]+)?)  +[A-Z]", text.split("Commands:")[1])
-        self.assertEqual(len(commands), 23)
+        commands = re.findall(r"(?m)^  ([a-z-]+(?: [a-z]+)?)  +[A-Z]", text.split("Commands:")[1])
+        self.assertEqual(len(commands), 29)
         for command in commands:
             with self.subTest(command=command):
                 self.assertIn(f"vmsnapctl {command} [OPTION", self.ctl(*command.split(), "--help").stdout)
@@ -254,25 +239,6 @@ class SnapshotTest(CtlTestCase):
 
 
 class JobTest(CtlTestCase):
-    def begin(self, *arguments, **more):
-        """Starts vmsnapctl, and waits until its job is under way; returns the program and the job's path."""
-        seen = len(self.client.signals)
-        environment = {**self.program_environment(), **more.pop("environment", {})}
-        program = subprocess.Popen(
-            [str(paths.built("src/vmsnapctl/vmsnapctl")), "--session", *arguments], stdin=subprocess.DEVNULL, text=True,
-            env=environment, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more})
-        self.addCleanup(lambda: program.poll() is None and program.kill())
-        added = self.client.wait_signal("InterfacesAdded", lambda signal: "/jobs/" in signal.arguments[0], seen)
-        return program, added.arguments[0]
-
-    def read_until(self, file, words):
-        text = ""
-        while words not in text:
-            line = file.readline()
-            self.assertTrue(line, f"'{words}' was not said, but: {text}")
-            text += line
-        return text
-
     def test_interrupt_cancels_the_job(self):
         pid = self.stopped_guest("interrupted")
         program, job = self.begin("snapshot", "create", "interrupted", "never", "--internal")

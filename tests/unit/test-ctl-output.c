@@ -142,20 +142,21 @@ test_tree_ends_on_a_circle (void)
 static void
 test_progress_shows_all (void)
 {
-  const CtlMoment moment = { "Writing memory", 0.5, 512 * 1024, 1024 * 1024, 4 * G_USEC_PER_SEC };
+  const CtlMoment moment = { "Writing memory", 0.5, 512 * 1024, 1024 * 1024, 4 * G_USEC_PER_SEC, 128 * 1024 };
   g_autofree char *bar = ctl_progress_format_bar (&moment, 200);
   g_autofree char *line = ctl_progress_format_line (&moment);
 
   g_assert_cmpstr (bar, ==,
-                   "Writing memory               [###########...........]  50 %  512.0 KiB / 1.0 MiB  ETA 0:04");
+                   "Writing memory               [###########...........]  50 %  512.0 KiB / 1.0 MiB  128.0 KiB/s  "
+                   "ETA 0:04");
   g_assert_cmpstr (line, ==, "Writing memory: 50 %  512.0 KiB / 1.0 MiB");
 }
 
 static void
 test_progress_without_sizes (void)
 {
-  const CtlMoment unknown = { "Recording", 0, 0, 0, 0 };
-  const CtlMoment endless = { "Recording", 0, 2048, 0, 0 };
+  const CtlMoment unknown = { "Recording", 0, 0, 0, 0, 0 };
+  const CtlMoment endless = { "Recording", 0, 2048, 0, 0, 0 };
   g_autofree char *nothing = ctl_progress_format_line (&unknown);
   g_autofree char *some = ctl_progress_format_line (&endless);
 
@@ -166,7 +167,7 @@ test_progress_without_sizes (void)
 static void
 test_progress_stays_in_its_line (void)
 {
-  const CtlMoment moment = { "A phase with a long name,\nand more of it\033[2J", 0.5, 1, 2, 0 };
+  const CtlMoment moment = { "A phase with a long name,\nand more of it\033[2J", 0.5, 1, 2, 0, 0 };
 
   for (guint columns = 0; columns < 100; columns++)
     {
@@ -180,7 +181,7 @@ test_progress_stays_in_its_line (void)
 static void
 test_progress_is_not_done_before_its_end (void)
 {
-  const CtlMoment moment = { "Recording", 0.9999, 0, 0, 0 };
+  const CtlMoment moment = { "Recording", 0.9999, 0, 0, 0, 0 };
   g_autofree char *line = ctl_progress_format_line (&moment);
 
   g_assert_cmpstr (line, ==, "Recording: 99 %");
