@@ -36,7 +36,7 @@ class ClientTestCase(BusTestCase):
 
     def program_environment(self):
         """The variables that lead a program to this bus, and to the library of the build tree."""
-        build = paths.build_directory()
+        build = paths.build_directory().resolve()
         return {**os.environ, **self.bus.environment, "GI_TYPELIB_PATH": str(build / "introspection"),
                 "LD_LIBRARY_PATH": str(build / "src/libvmsnap"), "LC_ALL": "C.UTF-8", "NO_AT_BRIDGE": "1",
                 "G_DEBUG": "fatal-criticals"}

@@ -54,14 +54,24 @@ class ReadmeTest(LibraryTestCase):
         path = self.client.call("/org/vmsnap/VmSnap1/Manager", "Manager", "DefineDomain", "s", example, validate=True)
         self.addCleanup(self.client.call, path, "Domain", "Undefine")
 
-    def test_python_of_the_readme_runs_as_it_stands(self):
+    def run_snippet(self, number):
+        """Runs the Python of the README as it stands, but for the bus; returns what it wrote."""
         readme = (SOURCE / "README.md").read_text(encoding="utf-8")
-        snippet = readme.split("```python\n")[1].split("```")[0]
-        path = self.make_domain("guest")
-        done = subprocess.run([sys.executable, "-c", snippet.replace("BusType.SYSTEM", "BusType.SESSION")],
-                              env={**os.environ, **self.bus.environment}, stderr=subprocess.PIPE, text=True, check=False)
+        snippet = readme.split("```python\n")[1 + number].split("```")[0]
+        done = self.run_program(sys.executable, "-c", snippet.replace("BusType.SYSTEM", "BusType.SESSION"),
+                                cwd=self.make_directory())
         self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return done.stdout
+
+    def test_python_of_the_readme_runs_as_it_stands(self):
+        path = self.make_domain("guest")
+        self.run_snippet(0)
         self.assertEqual(self.client.get(snapshot_path(path, "before-upgrade"), "Snapshot", "IsCurrent"), True)
+
+    def test_saving_of_the_readme_runs_as_it_stands(self):
+        path = self.start_domain("guest")
+        self.assertRegex(self.run_snippet(1), r"(?s)^[A-Z][a-z ]+: \d+ of \d+ bytes\n.*\nguest\n$")
+        self.assertEqual(self.client.get(path, "Domain", "StateReason"), "restored")
 
 
 class ClientTest(LibraryTestCase):

@@ -97,6 +97,22 @@ class Demo:
                         f"'{before.mark}'")
         self.tell("and it runs on", self.witness.wait_beyond(later.ram))
 
+    def save_and_restore(self):
+        """Puts the guest into a file and brings it back: it must go on where it was, as if no time had passed."""
+        self.step("Putting the guest into a file")
+        image = self.directory / "demo.image"
+        before = self.tell("before", self.witness.mark("saved"))
+        self.ctl("save", DOMAIN, image)
+        self.ctl("image", "show", image)
+        self.ctl("list")
+        self.step("Bringing it back out of the file")
+        self.ctl("restore", image)
+        back = self.tell("after the restore", self.witness.get())
+        if (back.run, back.mark) != (before.run, before.mark) or back.ram < before.ram:
+            raise Wrong(f"the guest is of run {back.run} with mark '{back.mark}' at {back.ram}, and should be of "
+                        f"{before.run} with '{before.mark}' beyond {before.ram}")
+        self.tell("and it runs on", self.witness.wait_beyond(back.ram))
+
     def tidy_up(self, names):
         self.step("Looking at the tree, and deleting")
         self.ctl("snapshot", "tree", DOMAIN)
@@ -121,8 +137,9 @@ class Demo:
         later = self.run_on("this is what the revert undoes")
         self.revert("first", before, after, later)
         self.snapshot("second")
+        self.save_and_restore()
         self.tidy_up(["second", "first"])
-        self.step("Done: the guest went back in time, RAM and disks together")
+        self.step("Done: the guest went back in time, RAM and disks together, and through a file and back")
 
 
 def main():
