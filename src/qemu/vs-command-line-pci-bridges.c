@@ -51,7 +51,8 @@ check_root (VsCommandLine *line, const VsControllerDef *def, GError **error)
     return TRUE;
   return vs_command_line_refuse (line, error, def->line,
                                  "the root of a %s is <controller type='pci' index='0' model='%s'/>, without an "
-                                 "address", line->machine, model);
+                                 "address",
+                                 line->machine, model);
 }
 
 static gboolean
@@ -156,8 +157,8 @@ vs_pci_plan_bridges (VsCommandLine *line, GError **error)
       const VsControllerDef *def = g_ptr_array_index (list, i);
       gsize model = find_bridge (def);
 
-      vs_pci_add_bus (line, def->index, bridges[model].first_slot, bridges[model].last_slot)->is_port =
-        is_root_port (def);
+      vs_pci_add_bus (line, def->index, bridges[model].first_slot, bridges[model].last_slot)->is_port
+        = is_root_port (def);
       line->last_bus = MAX (line->last_bus, MAX (def->index, chassis_of (def)));
     }
   return g_steal_pointer (&list);

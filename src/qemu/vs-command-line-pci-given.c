@@ -76,17 +76,23 @@ static const struct
   {                                                                                                                    \
     G_STRUCT_OFFSET (VsDomainDef, list), G_STRUCT_OFFSET (type, address), G_STRUCT_OFFSET (type, line), is_pci         \
   }
-  KIND (controllers, VsControllerDef, controller_is_pci), KIND (disks, VsDiskDef, disk_is_pci),
-  KIND (interfaces, VsInterfaceDef, always),              KIND (serials, VsChardevDef, serial_is_pci),
-  KIND (consoles, VsChardevDef, never),                   KIND (channels, VsChardevDef, never),
-  KIND (videos, VsVideoDef, video_is_pci),                KIND (inputs, VsInputDef, input_is_pci),
-  KIND (rngs, VsRngDef, always),                          KIND (watchdogs, VsWatchdogDef, watchdog_is_pci),
-  KIND (sounds, VsSoundDef, sound_is_pci),                KIND (redirdevs, VsRedirdevDef, never),
+  KIND (controllers, VsControllerDef, controller_is_pci),
+  KIND (disks, VsDiskDef, disk_is_pci),
+  KIND (interfaces, VsInterfaceDef, always),
+  KIND (serials, VsChardevDef, serial_is_pci),
+  KIND (consoles, VsChardevDef, never),
+  KIND (channels, VsChardevDef, never),
+  KIND (videos, VsVideoDef, video_is_pci),
+  KIND (inputs, VsInputDef, input_is_pci),
+  KIND (rngs, VsRngDef, always),
+  KIND (watchdogs, VsWatchdogDef, watchdog_is_pci),
+  KIND (sounds, VsSoundDef, sound_is_pci),
+  KIND (redirdevs, VsRedirdevDef, never),
 #undef KIND
 };
 
-typedef gboolean (*Visit) (VsCommandLine *line, const VsAddress *address, guint line_number, gboolean is_pci,
-                           GError **error);
+typedef gboolean (
+  *Visit) (VsCommandLine *line, const VsAddress *address, guint line_number, gboolean is_pci, GError **error);
 
 /* Calls @visit for each address that the definition gives. */
 static gboolean
@@ -112,8 +118,7 @@ each_address (VsCommandLine *line, Visit visit, GError **error)
 }
 
 static gboolean
-is_no_pci_address (
-  VsCommandLine *line, const VsAddress *address, guint line_number, gboolean is_pci, GError **error)
+is_no_pci_address (VsCommandLine *line, const VsAddress *address, guint line_number, gboolean is_pci, GError **error)
 {
   return address->type != VS_ADDRESS_PCI;
 }
@@ -159,7 +164,8 @@ check_place (VsCommandLine *line, const VsAddress *address, guint line_number, G
   if (bus == NULL)
     return vs_command_line_refuse (line, error, line_number,
                                    "there is no PCI bus %u; add <controller type='pci' index='%u' …/>, or give the "
-                                   "device another address, or none", address->bus, address->bus);
+                                   "device another address, or none",
+                                   address->bus, address->bus);
   if (address->slot < bus->first_slot || address->slot > bus->last_slot)
     return vs_command_line_refuse (line, error, line_number,
                                    "PCI bus %u has no slot %u for a device; accepted: from %u to %u", address->bus,
@@ -205,7 +211,8 @@ check_function (VsCommandLine *line, const VsAddress *address, guint line_number
     return TRUE;
   return vs_command_line_refuse (line, error, line_number,
                                  "PCI slot %02x:%02x has more functions than one, but line %u, its function 0, lacks "
-                                 "multifunction='on'", address->bus, address->slot, first);
+                                 "multifunction='on'",
+                                 address->bus, address->slot, first);
 }
 
 /* What is part of the machine is where it is, and there is no other of its kind. */
@@ -219,11 +226,13 @@ check_chipset (VsCommandLine *line, GError **error)
       if (def->address.type != VS_ADDRESS_PCI || is_chipset (line, &def->address))
         continue;
       if (def->type == VS_CONTROLLER_IDE)
-        return vs_command_line_refuse (line, error, def->line, "the only IDE controller is that of a pc machine, "
-                                                               "number 0 at PCI address 00:01.1");
+        return vs_command_line_refuse (line, error, def->line,
+                                       "the only IDE controller is that of a pc machine, "
+                                       "number 0 at PCI address 00:01.1");
       if (def->type == VS_CONTROLLER_SATA && def->index == 0 && vs_pci_is_q35 (line))
-        return vs_command_line_refuse (line, error, def->line, "SATA controller 0 of a q35 machine is part of it, at "
-                                                               "PCI address 00:1f.2");
+        return vs_command_line_refuse (line, error, def->line,
+                                       "SATA controller 0 of a q35 machine is part of it, at "
+                                       "PCI address 00:1f.2");
     }
   return TRUE;
 }

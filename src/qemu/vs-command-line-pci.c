@@ -250,8 +250,7 @@ vs_command_line_add_pci (VsCommandLine *line, GError **error)
  * Returns: whether there was one
  */
 gboolean
-vs_command_line_place (
-  VsCommandLine *line, VsOption *device, const VsAddress *address, VsSlotKind kind, GError **error)
+vs_command_line_place (VsCommandLine *line, VsOption *device, const VsAddress *address, VsSlotKind kind, GError **error)
 {
   if (address != NULL && address->type == VS_ADDRESS_PCI)
     {
