@@ -25,6 +25,7 @@ static int
 fail (GError **error, int saved_errno, const char *name)
 {
   int code = saved_errno == ENOENT                            ? VMSNAP_ERROR_NOT_FOUND
+             : saved_errno == EISDIR                          ? VMSNAP_ERROR_INVALID_ARGUMENT
              : saved_errno == ENOSPC || saved_errno == EDQUOT ? VMSNAP_ERROR_NO_SPACE
                                                               : VMSNAP_ERROR_IO;
 

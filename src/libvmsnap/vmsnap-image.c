@@ -105,50 +105,52 @@ vmsnap_image_info_class_init (VmSnapImageInfoClass *klass)
    *
    * The version of the image's format.
    */
-  properties[PROP_FORMAT_VERSION] = g_param_spec_uint ("format-version", NULL, NULL, 0, G_MAXUINT, 0, flags);
+  properties[PROP_FORMAT_VERSION]
+    = g_param_spec_uint ("format-version", "Format version", "The version of the format", 0, G_MAXUINT, 0, flags);
   /**
    * VmSnapImageInfo:complete:
    *
    * Whether the image can be restored, as far as its file tells.
    */
-  properties[PROP_COMPLETE] = g_param_spec_boolean ("complete", NULL, NULL, FALSE, flags);
+  properties[PROP_COMPLETE] = g_param_spec_boolean ("complete", "Complete", "Whether it can be restored", FALSE, flags);
   /**
    * VmSnapImageInfo:state:
    *
    * What becomes of the guest when it is restored and nothing else is asked for: it runs, or is paused.
    */
-  properties[PROP_STATE]
-    = g_param_spec_enum ("state", NULL, NULL, VMSNAP_TYPE_DOMAIN_STATE, VMSNAP_DOMAIN_STATE_SHUTOFF, flags);
+  properties[PROP_STATE] = g_param_spec_enum ("state", "State", "What becomes of the guest", VMSNAP_TYPE_DOMAIN_STATE,
+                                              VMSNAP_DOMAIN_STATE_SHUTOFF, flags);
   /**
    * VmSnapImageInfo:encoding:
    *
    * How the guest's state is written: `raw`, `zstd` and others.
    */
-  properties[PROP_ENCODING] = g_param_spec_string ("encoding", NULL, NULL, NULL, flags);
+  properties[PROP_ENCODING] = g_param_spec_string ("encoding", "Encoding", "How the state is written", NULL, flags);
   /**
    * VmSnapImageInfo:domain-name:
    *
    * The name of the domain.
    */
-  properties[PROP_DOMAIN_NAME] = g_param_spec_string ("domain-name", NULL, NULL, NULL, flags);
+  properties[PROP_DOMAIN_NAME] = g_param_spec_string ("domain-name", "Domain name", "Whose guest it is", NULL, flags);
   /**
    * VmSnapImageInfo:domain-uuid:
    *
    * The uuid of the domain.
    */
-  properties[PROP_DOMAIN_UUID] = g_param_spec_string ("domain-uuid", NULL, NULL, NULL, flags);
+  properties[PROP_DOMAIN_UUID] = g_param_spec_string ("domain-uuid", "Domain uuid", "Whose guest it is", NULL, flags);
   /**
    * VmSnapImageInfo:xml:
    *
    * The definition of the domain, libvirt domain XML.
    */
-  properties[PROP_XML] = g_param_spec_string ("xml", NULL, NULL, NULL, flags);
+  properties[PROP_XML] = g_param_spec_string ("xml", "XML", "The definition of the domain", NULL, flags);
   /**
    * VmSnapImageInfo:memory-size:
    *
    * The bytes that the guest's memory and devices take in the image.
    */
-  properties[PROP_MEMORY_SIZE] = g_param_spec_uint64 ("memory-size", NULL, NULL, 0, G_MAXUINT64, 0, flags);
+  properties[PROP_MEMORY_SIZE]
+    = g_param_spec_uint64 ("memory-size", "Memory size", "The bytes of the state", 0, G_MAXUINT64, 0, flags);
   g_object_class_install_properties (object_class, N_PROPERTIES, properties);
 }
 

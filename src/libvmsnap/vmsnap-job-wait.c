@@ -142,6 +142,8 @@ copy_properties (VmSnapJob *from, VmSnapJob *to)
 static void
 tell_progress (VmSnapJob *job, const Progress *progress)
 {
+  if (progress->callback == NULL)
+    return;
   if (progress->job != job)
     copy_properties (job, progress->job);
   progress->callback (progress->job, vmsnap_job_get_phase (job), vmsnap_job_get_bytes_done (job),
@@ -185,6 +187,7 @@ begin (VmSnapJob *job,
   g_task_set_source_tag (task, tag);
   g_task_set_check_cancellable (task, FALSE);
   g_task_set_task_data (task, wait, (GDestroyNotify)wait_free);
+  tell_progress (job, progress);
   if (vmsnap_job_has_ended (job))
     {
       wait_end (task, vmsnap_job_dup_error (job));
@@ -256,8 +259,9 @@ vmsnap_job_wait_finish (VmSnapJob *job, GAsyncResult *result, GError **error)
  * @job: a job
  * @flags: what a cancelled wait does
  * @cancellable: (nullable): a cancellable
- * @progress_callback: (nullable) (scope notified) (closure progress_data) (destroy progress_destroy): told of each
- *   change, at most ten times a second, in the thread's default main context; not called any more when @callback is
+ * @progress_callback: (nullable) (scope notified) (closure progress_data) (destroy progress_destroy): told how far the
+ *   job is now, before this returns, and of each change, at most ten times a second, in the thread's default main
+ *   context; not called any more when @callback is
  * @progress_data: for @progress_callback
  * @progress_destroy: (nullable): frees @progress_data
  * @callback: called at the end
@@ -348,6 +352,7 @@ wait_sync (VmSnapJob *job, VmSnapWaitFlags flags, const Progress *progress, GCan
     {
       GError *job_error = vmsnap_job_dup_error (job);
 
+      tell_progress (job, progress);
       if (job_error != NULL)
         g_propagate_error (error, job_error);
       return job_error == NULL;
@@ -399,7 +404,8 @@ vmsnap_job_wait_sync (VmSnapJob *job, VmSnapWaitFlags flags, GCancellable *cance
  * @job: a job
  * @flags: what a cancelled wait does
  * @cancellable: (nullable): a cancellable
- * @progress_callback: (nullable) (scope call) (closure progress_data): told of each change, at most ten times a second
+ * @progress_callback: (nullable) (scope call) (closure progress_data): told how far the job is now, and of each change,
+ *   at most ten times a second
  * @progress_data: for @progress_callback
  * @error: why the job failed, as a %VMSNAP_ERROR; or why it isn't known, as a %G_DBUS_ERROR
  *

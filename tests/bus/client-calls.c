@@ -249,9 +249,14 @@ save (VmSnapDomain *domain, GFile *file)
   g_assert_no_error (error);
   g_assert_cmpuint (bytes, >, 0);
   g_assert_cmpuint (bytes, ==, vmsnap_job_get_bytes_total (job));
-  /* One that has ended is told of no more. */
+  /* One that has ended is told of, too. */
   g_clear_object (&waited);
-  vmsnap_job_wait_with_progress (job, VMSNAP_WAIT_NONE, NULL, count_progress, &freed, set_true, keep_result, &pending);
+  bytes = 0;
+  vmsnap_job_wait_with_progress (job, VMSNAP_WAIT_NONE, NULL, count_progress, &bytes, NULL, keep_result, &pending);
+  g_assert_cmpuint (bytes, ==, vmsnap_job_get_bytes_total (job));
+  waited = end_of (&pending);
+  g_clear_object (&waited);
+  vmsnap_job_wait_with_progress (job, VMSNAP_WAIT_NONE, NULL, NULL, &freed, set_true, keep_result, &pending);
   waited = end_of (&pending);
   g_assert_true (vmsnap_job_wait_with_progress_finish (job, waited, &error));
   g_clear_object (&waited);

@@ -39,6 +39,32 @@ class LanguageTest(ClientTestCase):
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
         self.assertTrue(re.search("no such domain", done.stderr), done.stderr)
 
+    def check_saving_example(self, name, *command):
+        """The example saves a guest with its progress and restores it, and fails where it should."""
+        path = self.start_domain(name)
+        image = self.make_directory() / "image"
+        done = self.run_program(*command, "--session", name, image)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertRegex(done.stdout, r"(?m)^  [A-Z].*: [1-9]\d* of [1-9]\d* bytes$")
+        self.assertRegex(done.stdout, rf"(?m)^{name}, gzip: [1-9]\d* bytes$")
+        self.assertEqual(self.client.get(path, "Domain", "State"), "running")
+        self.assertEqual(self.client.get(path, "Domain", "StateReason"), "restored")
+        self.assertTrue(image.stat().st_size)
+
+        done = self.run_program(*command, "--session", name, self.make_directory())
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("directory", done.stderr)
+        self.assertEqual(self.client.get(path, "Domain", "State"), "running")
+
+    def test_saving_example_in_python(self):
+        self.check_saving_example("py", "/usr/bin/python3", SOURCE / "introspection/examples/save-and-restore.py")
+
+    def test_saving_example_in_javascript(self):
+        self.check_saving_example("gjs", "gjs", "-m", SOURCE / "introspection/examples/save-and-restore.js")
+
+    def test_saving_example_in_vala(self):
+        self.check_saving_example("vala-save", paths.built("introspection/save-and-restore"))
+
     def test_example_in_python(self):
         self.check_example("python", "/usr/bin/python3", SOURCE / "introspection/examples/take-and-revert.py")
 

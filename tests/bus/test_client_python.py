@@ -70,7 +70,7 @@ class ReadmeTest(LibraryTestCase):
 
     def test_saving_of_the_readme_runs_as_it_stands(self):
         path = self.start_domain("guest")
-        self.assertRegex(self.run_snippet(1), r"(?s)^[A-Z][a-z ]+: \d+ of \d+ bytes\n.*\nguest\n$")
+        self.assertRegex(self.run_snippet(1), r"(?m)^[A-Z][a-z ]+: \d+ of \d+ bytes\n(.*\n)*guest$")
         self.assertEqual(self.client.get(path, "Domain", "StateReason"), "restored")
 
 
@@ -473,11 +473,9 @@ class SaveTest(LibraryTestCase):
         source, result = self.finish(domain.save_to_file, self.file, None)
         self.assert_vmsnap_error(VmSnap.Error.ALREADY_EXISTS, source.save_to_file_finish, result)
         self.assertEqual(path.read_text(encoding="utf-8"), "the only copy of my thesis")
-        for other in (self.directory, "/dev/null"):
-            self.assert_vmsnap_error(VmSnap.Error.INVALID_ARGUMENT if other == "/dev/null" else VmSnap.Error.IO,
-                                     domain.save_to_file_sync, Gio.File.new_for_path(str(other)), None, None)
-        self.assert_vmsnap_error(VmSnap.Error.INVALID_ARGUMENT, domain.save_to_file_sync,
-                                 Gio.File.new_for_uri("sftp://elsewhere/image"), None, None)
+        for other in (self.directory.as_uri(), "file:///dev/null", "sftp://elsewhere/image"):
+            self.assert_vmsnap_error(VmSnap.Error.INVALID_ARGUMENT, domain.save_to_file_sync,
+                                     Gio.File.new_for_uri(other), None, None)
         self.assertEqual(domain.get_state(), VmSnap.DomainState.RUNNING)
         # An image of an earlier save is replaced, whether it was ever finished or not.
         for content in (b"LibvirtQemudPart", b"LibvirtQemudSave" + bytes(1 << 20)):
