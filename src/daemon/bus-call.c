@@ -16,6 +16,8 @@
 
 /* All the strangers together get no more of the processors. */
 #define PARSERS 2
+/* Who reads a caller's file mostly waits, and may do so for ever: that must not hold up those who parse texts. */
+#define READERS 4
 
 static void
 bus_call_free (BusCall *call)
@@ -162,12 +164,16 @@ static void
 parse_async (BusCall *call, GAsyncReadyCallback callback)
 {
   static GThreadPool *parsers;
+  static GThreadPool *readers;
   GTask *task = g_task_new (call->service, NULL, callback, call);
 
   if (parsers == NULL)
-    parsers = g_thread_pool_new (parse_in_worker, NULL, PARSERS, FALSE, NULL);
+    {
+      parsers = g_thread_pool_new (parse_in_worker, NULL, PARSERS, FALSE, NULL);
+      readers = g_thread_pool_new (parse_in_worker, NULL, READERS, FALSE, NULL);
+    }
   g_task_set_task_data (task, call, NULL);
-  g_thread_pool_push (parsers, task, NULL);
+  g_thread_pool_push (call->method->opens_file ? readers : parsers, task, NULL);
 }
 
 static void

@@ -22,6 +22,7 @@ typedef struct _BusService BusService;
  *   bus_call_return_job() and bus_call_fail(), now or later
  * @parse: (nullable): on a worker thread: makes @parsed of the caller's text. It may use the call's arguments and options,
  *   nothing else
+ * @opens_file: whether @parse reads a file of the caller's, too: a file system of theirs may never answer
  *
  * One method of an interface.
  */
@@ -33,6 +34,7 @@ typedef struct {
   void (*run) (BusCall *call);
   gboolean (*parse) (BusCall *call,
                      GError **error);
+  gboolean opens_file;
 } BusMethod;
 
 /**

@@ -213,9 +213,10 @@ const BusMethod bus_manager_methods[] = {
   { "CreateDomain", &create_table, prepare_define, run_create, parse_create },
   { "GetDomainByName", &bus_options_none, prepare_by_name, run_by_name },
   { "GetDomainByUuid", &bus_options_none, prepare_by_uuid, run_by_uuid },
-  { "RestoreDomain", &bus_image_restore_table, bus_image_prepare, bus_image_run_restore, bus_image_parse_restore },
-  { "InspectImage", &bus_options_none, bus_image_prepare, bus_image_run_inspect, bus_image_parse_inspect },
-  { "RewriteImage", &bus_image_rewrite_table, bus_image_prepare, bus_image_run_rewrite, bus_image_parse_rewrite },
+  { "RestoreDomain", &bus_image_restore_table, bus_image_prepare, bus_image_run_restore, bus_image_parse_restore,
+    TRUE },
+  { "InspectImage", &bus_options_none, bus_image_prepare, bus_image_run_inspect, bus_image_parse_inspect, TRUE },
+  { "RewriteImage", &bus_image_rewrite_table, bus_image_prepare, bus_image_run_rewrite, bus_image_parse_rewrite, TRUE },
   { NULL },
 };
 
