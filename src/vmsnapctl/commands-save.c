@@ -5,11 +5,14 @@
  */
 #include "commands.h"
 
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 /* What is taken when somebody wants an image to be small, and doesn't care how. */
 #define COMPRESSED "zstd"
+/* How a saved image begins that is complete. */
+#define COMPLETE "LibvirtQemudSave"
 
 /* The options of all that save or restore; each has some of them. */
 typedef struct
@@ -113,7 +116,15 @@ target_undo (Target *target)
     unlink (path);
 }
 
-/* Whether it is certain that nothing was saved: as long as that isn't, a guest may be in the file, or on its way there. */
+static gboolean
+target_is_image (const Target *target)
+{
+  char magic[sizeof COMPLETE - 1];
+
+  return pread (target->fd, magic, sizeof magic, 0) == sizeof magic && memcmp (magic, COMPLETE, sizeof magic) == 0;
+}
+
+/* Whether it is certain that nothing was saved: as long as that isn't, a guest may be in the file, or on its way. */
 static gboolean
 is_refused (VmSnapJob *job, const GError *error)
 {
@@ -132,15 +143,19 @@ save (Ctl *ctl, VmSnapDomain *domain, const char *name, const SaveArguments *arg
   g_autoptr (VmSnapJob) job = NULL;
   GError *error = NULL;
   CtlExit status;
-  gboolean is_lost;
+  gboolean was_image;
+  gboolean is_off;
 
   target.fd = vmsnap_image_open (target.file, access, &target.created, &error);
+  was_image = target.fd >= 0 && target_is_image (&target);
   if (target.fd >= 0)
     job = vmsnap_domain_save_sync (domain, target.fd, owned, NULL, &error);
-  is_lost = target.fd >= 0 && job == NULL && is_refused (NULL, error);
+  is_off = target.fd >= 0 && job == NULL && is_refused (NULL, error);
   status = ctl_finish_job (ctl, job, error, "Saved %s to %s", vmsnap_domain_get_name (domain), name);
-  if (is_lost || (job != NULL && is_refused (job, NULL)))
+  if (is_off || (job != NULL && is_refused (job, NULL)))
     target_undo (&target);
+  if (was_image && status != CTL_OK && !target_is_image (&target))
+    g_printerr ("vmsnapctl: %s is no complete image any more: what it held before is lost\n", name);
   return status;
 }
 

@@ -9,7 +9,8 @@ import System from 'system';
 
 for (const [type, ...methods] of [
     [VmSnap.Client, 'define_domain', 'restore_domain_from_file', 'inspect_image_file', 'rewrite_image_file'],
-    [VmSnap.Domain, 'save_to_file', 'managed_save', 'remove_managed_save', 'start', 'resume', 'create_snapshot', 'pause', 'undefine', 'power_off', 'list_snapshots', 'get_xml'],
+    [VmSnap.Domain, 'save_to_file', 'managed_save', 'remove_managed_save', 'start', 'resume', 'create_snapshot',
+        'pause', 'undefine', 'power_off', 'list_snapshots', 'get_xml'],
     [VmSnap.Snapshot, 'revert', 'delete'],
     [VmSnap.Job, 'wait', 'wait_with_progress'],
 ]) {

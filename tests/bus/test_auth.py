@@ -621,6 +621,16 @@ class Session(TestCase):
                 call_as(NOBODY, bus.address, *arguments)
             self.assertEqual(caught.exception.name, "NotAuthorized", caught.exception.message)
 
+    def test_image_of_another_user_is_not_even_read(self):
+        bus = self.enter(OpenSessionBus())
+        self.enter(Service(bus, self.make_directory()))
+        path = self.make_directory() / "image"
+        path.write_bytes(b"no image")
+        for method in ("InspectImage", "RewriteImage", "RestoreDomain"):
+            with self.subTest(method), Descriptor(path, os.O_RDWR) as fd, self.assertRaises(BusError) as caught:
+                call_as(NOBODY, bus.address, MANAGER, "Manager", method, "h", 0, fds=[fd])
+            self.assertEqual(caught.exception.name, "NotAuthorized", caught.exception.message)
+
     def test_text_of_another_user_is_not_even_parsed(self):
         bus = self.enter(OpenSessionBus())
         service = self.enter(Service(bus, self.make_directory()))

@@ -9,17 +9,20 @@ import subprocess
 
 from vmsnaptest import DEFAULT, main, paths
 
-from saving import SavingCase
+from saving import MAGIC_DONE, SavingCase, open_on_small_disk
 
 
 class Ctl(SavingCase):
 
     def ctl(self, *arguments):
-        done = subprocess.run([paths.built("src/vmsnapctl/vmsnapctl"), "--session", *arguments], timeout=DEFAULT,
-                              env={**os.environ, **self.bus.environment}, stdin=subprocess.DEVNULL, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        done = self.run_ctl(*arguments)
         self.assertEqual(done.returncode, 0, f"{arguments}: {done.stdout}{done.stderr}")
         return done.stdout
+
+    def run_ctl(self, *arguments):
+        return subprocess.run([paths.built("src/vmsnapctl/vmsnapctl"), "--session", *arguments], timeout=DEFAULT,
+                              env={**os.environ, **self.bus.environment}, stdin=subprocess.DEVNULL, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
 
     def test_guest_goes_through_all_commands_of_saving(self):
         machine = self.booted()
@@ -42,6 +45,19 @@ class Ctl(SavingCase):
         self.ctl("start", machine.name)
         self.assertEqual(machine.state, ("running", "restored"))
         self.assert_runs_on(machine, before)
+
+    def test_full_disk_gives_the_guest_back_and_tells_what_is_lost(self):
+        machine = self.booted()
+        before = machine.witness.mark("full")
+        fd = open_on_small_disk(1 << 20)
+        self.addCleanup(os.close, fd)
+        path = f"/proc/{os.getpid()}/fd/{fd}"
+        os.pwrite(fd, MAGIC_DONE + bytes(4096), 0)
+        done = self.run_ctl("save", machine.name, path)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("No space left", done.stderr)
+        self.assertIn(f"{path} is no complete image any more", done.stderr)
+        self.assert_unharmed(machine, before)
 
     def test_disks_are_moved_by_editing_the_image(self):
         machine = self.booted()
