@@ -135,6 +135,28 @@ vs_journal_commit (VsJournal *self, VsStore *store, GError **error)
 }
 
 /**
+ * vs_journal_withdraw:
+ * @self: a journal that is committed
+ * @store: where it is
+ *
+ * Takes vs_journal_commit() back: what was thought to be the point of no return has turned out to have done nothing.
+ *
+ * Returns: whether it is committed no more; durable
+ */
+gboolean
+vs_journal_withdraw (VsJournal *self, VsStore *store)
+{
+  g_autofree char *old_name = file_name (self);
+  g_autofree char *new_name = g_strdup_printf ("%u" SUFFIX, self->number);
+
+  if (!self->committed || !vs_store_rename (store, self->uuid, FOLDER, old_name, new_name, NULL))
+    return FALSE;
+  self->committed = FALSE;
+  self->step--;
+  return TRUE;
+}
+
+/**
  * vs_journal_remove:
  * @self: a journal
  * @store: where it is

@@ -53,6 +53,8 @@ gboolean vs_journal_write (VsJournal *self,
 gboolean vs_journal_commit (VsJournal *self,
                             VsStore *store,
                             GError **error);
+gboolean vs_journal_withdraw (VsJournal *self,
+                              VsStore *store);
 gboolean vs_journal_remove (VsJournal *self,
                             VsStore *store,
                             GError **error);

@@ -363,6 +363,20 @@ vs_run_write_journal (VsRun *self, GError **error)
 }
 
 /**
+ * vs_run_withdraw_commit:
+ * @self: a run past its point of no return
+ *
+ * For a step that fails, and knows that nothing has happened from which there is no way back: it is undone, with all
+ * before it. Where that can't be written down, it stays as it is.
+ */
+void
+vs_run_withdraw_commit (VsRun *self)
+{
+  if (!vs_journal_withdraw (self->journal, self->store))
+    g_warning ("Job %u stays past its point of no return", self->journal->number);
+}
+
+/**
  * vs_run_report_progress:
  * @self: a run
  * @fraction: how much of the present step is done, 0…1

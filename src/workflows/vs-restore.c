@@ -217,6 +217,23 @@ tell (VsRun *run, gpointer data, GError **error)
   return TRUE;
 }
 
+/* QEMU takes the disks for its own only now, and refuses when another program has one. Then the guest has done nothing
+ * yet; but of what an earlier life did, nobody knows. */
+static gboolean
+settle (VsRun *run, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  gboolean running;
+
+  if (vs_steps_settle_running (run, vs_run_get_flag (run, FACT_RUN), VMSNAP_STATE_REASON_RESTORED, &local))
+    return TRUE;
+  if (g_error_matches (local, VMSNAP_ERROR, VMSNAP_ERROR_HYPERVISOR) && !vs_run_is_recovery (run)
+      && vs_steps_is_running (run, &running, NULL) && !running)
+    vs_run_withdraw_commit (run);
+  g_propagate_prefixed_error (error, g_steal_pointer (&local), "%s can't run: ", vs_run_get_def (run)->name);
+  return FALSE;
+}
+
 static gboolean
 let_run (VsRun *run, GError **error)
 {
@@ -225,8 +242,7 @@ let_run (VsRun *run, GError **error)
   /* It was let run in an earlier life, and has ended since. */
   if (vs_run_is_recovery (run) && vs_run_get_monitor (run, NULL) == NULL)
     return TRUE;
-  return vs_steps_settle_running (run, vs_run_get_flag (run, FACT_RUN), VMSNAP_STATE_REASON_RESTORED, error)
-         && vs_run_on_main (run, tell, NULL, error);
+  return settle (run, error) && vs_run_on_main (run, tell, NULL, error);
 }
 
 static gboolean

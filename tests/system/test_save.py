@@ -2,13 +2,32 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Saving a guest into a file and bringing it back: the same guest, in the state that was asked for."""
 
+import contextlib
 import dataclasses
 import os
+import select
+import signal
+import subprocess
 
 from vmsnaptest import MANAGER, PrivateBus, Service, main, make_disks, paths
 
 from machines import Machine
 from saving import ENCODINGS, SavingCase, is_stock
+
+
+@contextlib.contextmanager
+def held_by_another(disk, directory):
+    """Another program has this disk for writing."""
+    pid_file = directory / "pid"
+    subprocess.run(["qemu-nbd", "--fork", "--persistent", f"--pid-file={pid_file}", f"--socket={directory / 'socket'}",
+                    f"--format={disk.format}", str(disk.path)], check=True)
+    pidfd = os.pidfd_open(int(pid_file.read_text()))
+    try:
+        yield
+    finally:
+        signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+        select.select([pidfd], [], [], 30)
+        os.close(pidfd)
 
 
 class Save(SavingCase):
@@ -124,6 +143,19 @@ class Save(SavingCase):
         self.assertEqual(machine.state[0], "running")
         machine.witness.wait_beyond(0).check()
 
+    def test_disk_in_other_hands_leaves_no_guest(self):
+        machine = self.booted()
+        image = self.image()
+        before = machine.witness.mark("kept")
+        self.save(machine, image)
+        machine.call("Undefine")
+        with held_by_another(machine.disks[0], self.folder()):
+            self.assert_job_fails("Hypervisor", ["can't run", "lock"], self.ask_restore(image))
+        self.assertFalse(machine.is_there())
+        self.restore(image)
+        self.assertTrue(machine.get("Persistent"))
+        self.assert_runs_on(machine, before)
+
     def test_what_is_off_or_gone_can_not_be_saved(self):
         machine = self.machine()
         image = self.image()
@@ -237,6 +269,17 @@ class ManagedSave(SavingCase):
         self.assertTrue(machine.get("HasManagedSave"))
         self.assert_off_and_whole(machine)
         away.rename(machine.disks[0].path)
+        machine.start()
+        self.assert_runs_on(machine, before)
+
+    def test_disk_in_other_hands_keeps_it(self):
+        machine = self.booted()
+        before = machine.witness.mark("kept")
+        machine.run("ManagedSave")
+        with held_by_another(machine.disks[0], self.folder()):
+            self.assert_job_fails("Hypervisor", ["can't run", "lock"], machine.call("Start"))
+        self.assertTrue(machine.get("HasManagedSave"))
+        self.assert_off_and_whole(machine)
         machine.start()
         self.assert_runs_on(machine, before)
 

@@ -28,6 +28,7 @@ static GString *log_;
 static const char *failing = "";
 static gboolean happened_answer;
 static gboolean cancel_in_two;
+static gboolean withdraw_in_three;
 static GPtrArray *claimed_in_undo; /* of VsDiskChain */
 static GMutex gate;
 
@@ -98,6 +99,8 @@ happened (VsRun *run)
 static gboolean
 three (VsRun *run, GError **error)
 {
+  if (withdraw_in_three)
+    vs_run_withdraw_commit (run);
   return act (run, "three", error);
 }
 
@@ -175,6 +178,7 @@ set_up (Fixture *fixture, gconstpointer data)
   failing = "";
   happened_answer = FALSE;
   cancel_in_two = FALSE;
+  withdraw_in_three = FALSE;
 }
 
 static void
@@ -292,6 +296,19 @@ test_past_commit_nothing_is_undone (Fixture *fixture, gconstpointer data)
   job = run_one (fixture);
   g_assert_cmpstr (log_->str, ==, "one two three ");
   g_assert_cmpint (vs_job_get_state (job), ==, VMSNAP_JOB_STATE_COMPLETED);
+}
+
+static void
+test_withdrawn_commit_is_undone (Fixture *fixture, gconstpointer data)
+{
+  VsJob *job;
+
+  failing = "three";
+  withdraw_in_three = TRUE;
+  job = run_one (fixture);
+  g_assert_cmpstr (log_->str, ==, "one two three -two -one ");
+  g_assert_error (vs_job_get_error (job), VMSNAP_ERROR, VMSNAP_ERROR_IO);
+  g_assert_cmpuint (count_journals (fixture), ==, 0);
 }
 
 /* What can't be finished now is finished before the next operation on the domain. */
@@ -604,6 +621,7 @@ main (int argc, char *argv[])
   ADD ("/run/failure-undoes-in-reverse", test_failure_undoes_in_reverse);
   ADD ("/run/cancel-undoes", test_cancel_undoes);
   ADD ("/run/past-the-commit-point-nothing-is-undone", test_past_commit_nothing_is_undone);
+  ADD ("/run/withdrawn-commit-is-undone", test_withdrawn_commit_is_undone);
   ADD ("/run/unfinished-operation-is-finished-before-the-next", test_unfinished_is_finished_first);
   ADD ("/run/failed-undo-is-tried-again-before-the-next", test_failed_undo_is_tried_again);
   ADD ("/run/failed-undo-keeps-what-protects", test_failed_undo_keeps_what_protects);
