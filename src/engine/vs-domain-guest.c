@@ -200,6 +200,7 @@ conclude (VsDomain *self)
   VsGuest *guest = self->guest;
   g_autoptr (VsDomain) keep = g_object_ref (self);
   VmSnapStateReason reason = take (&self->expected_end);
+  gboolean announced = self->announced;
   g_autofree char *how = vs_guest_describe_end (guest);
   GVariantBuilder details;
 
@@ -215,7 +216,11 @@ conclude (VsDomain *self)
   g_variant_builder_init (&details, G_VARIANT_TYPE_VARDICT);
   g_variant_builder_add (&details, "{sv}", "reason",
                          g_variant_new_string (vmsnap_enum_to_nick (VMSNAP_TYPE_STATE_REASON, reason)));
-  vs_domain_emit_event (self, "stopped", g_variant_builder_end (&details));
+  /* One that failed on trial was never told of. */
+  if (announced)
+    vs_domain_emit_event (self, "stopped", g_variant_builder_end (&details));
+  else
+    g_variant_builder_clear (&details);
   g_signal_emit_by_name (self, "guest-gone");
 }
 

@@ -286,6 +286,33 @@ get_stamp (gpointer data)
   return get_position (self) + self->drained;
 }
 
+/**
+ * vs_image_reader_wait:
+ * @self: a reader whose stream was asked for
+ * @cancellable: (nullable): ends the wait
+ * @error: %VMSNAP_ERROR_IMAGE_CORRUPT: it is over before it began; %VMSNAP_ERROR_CANCELLED; %VMSNAP_ERROR_TIMEOUT:
+ *   nothing moves
+ *
+ * Waits for the first byte of a stream that is decoded. QEMU waits for one that never comes for good, and never notices
+ * that nobody is there to write it.
+ *
+ * Returns: whether there is one
+ */
+gboolean
+vs_image_reader_wait (VsImageReader *self, GCancellable *cancellable, GError **error)
+{
+  struct pollfd look = { self->pipe_fd, POLLIN, 0 };
+
+  if (self->pipe_fd < 0)
+    return TRUE;
+  if (!vs_image_wait (self->pipe_fd, get_stamp, self, cancellable, error))
+    return FALSE;
+  if (poll (&look, 1, 0) == 1 && (look.revents & POLLIN) != 0)
+    return TRUE;
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IMAGE_CORRUPT, "nothing of the guest's state comes out of the image");
+  return FALSE;
+}
+
 /* Reads what QEMU left. */
 static gboolean
 drain (VsImageReader *self, GCancellable *cancellable, GError **error)

@@ -24,6 +24,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (VsImageReader, vs_image_reader_free)
 const VsImageHeader *vs_image_reader_get_header (VsImageReader *self);
 int vs_image_reader_get_stream_fd (VsImageReader *self,
                                    GError **error);
+gboolean vs_image_reader_wait (VsImageReader *self,
+                               GCancellable *cancellable,
+                               GError **error);
 gboolean vs_image_reader_get_sparse_fds (VsImageReader *self,
                                          int *fd,
                                          int *direct_fd,

@@ -26,11 +26,15 @@ void
 vs_kept_file_leave (VsRun *run, int fd, const char *mark)
 {
   QmpClient *monitor = vs_run_get_monitor (run, NULL);
+  int flags = fcntl (fd, F_GETFL);
   g_autoptr (JsonNode) reply = NULL;
 
-  if (monitor != NULL)
-    reply = qmp_client_call_full (monitor, "add-fd", qmp_args_new ("s:opaque", mark, NULL), fd, QMP_DEFAULT_TIMEOUT,
-                                  vs_run_get_cancellable (run), NULL);
+  if (monitor == NULL || flags < 0)
+    return;
+  reply = qmp_client_call_full (monitor, "add-fd", qmp_args_new ("s:opaque", mark, NULL), fd, QMP_DEFAULT_TIMEOUT,
+                                vs_run_get_cancellable (run), NULL);
+  /* QEMU lets whatever it gets block, and these are the caller's flags, too. */
+  (void) fcntl (fd, F_SETFL, flags);
 }
 
 /* The set's number, and the descriptor's in QEMU. */

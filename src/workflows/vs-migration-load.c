@@ -95,7 +95,8 @@ load_stream (VsRun *run, VsImageReader *reader, GError **error)
   g_autofree char *uri = NULL;
   int fd = vs_image_reader_get_stream_fd (reader, error);
 
-  if (fd < 0 || !vs_migration_configure (run, FALSE, FALSE, error))
+  if (fd < 0 || !vs_image_reader_wait (reader, vs_run_get_cancellable (run), error)
+      || !vs_migration_configure (run, FALSE, FALSE, error))
     return FALSE;
   uri = vs_migration_lend_stream (run, fd, error);
   return uri != NULL && bring_in (run, uri, reader, error);

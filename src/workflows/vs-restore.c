@@ -239,8 +239,8 @@ let_run (VsRun *run, GError **error)
 {
   vs_run_set_tool (run, NULL, NULL);
   vs_steps_hold (run, FALSE);
-  /* It was let run in an earlier life, and has ended since. */
-  if (vs_run_is_recovery (run) && vs_run_get_monitor (run, NULL) == NULL)
+  /* It was let run, in an earlier life or just now, and has ended since: that is told as any guest's end is. */
+  if (vs_run_get_monitor (run, NULL) == NULL)
     return TRUE;
   return settle (run, error) && vs_run_on_main (run, tell, NULL, error);
 }

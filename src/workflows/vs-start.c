@@ -264,8 +264,8 @@ let_run (VsRun *run, GError **error)
 {
   gboolean paused = vs_run_get_flag (run, FACT_WANT_PAUSED);
 
-  /* It was let run in an earlier life, and has ended since. */
-  if (vs_run_is_recovery (run) && vs_run_get_monitor (run, NULL) == NULL)
+  /* It was let run, in an earlier life or just now, and has ended since: that is told as any guest's end is. */
+  if (vs_run_get_monitor (run, NULL) == NULL)
     return TRUE;
   if (!vs_steps_settle_running (run, !paused, VMSNAP_STATE_REASON_BOOTED, error))
     return FALSE;
