@@ -341,6 +341,25 @@ return_job (GTask *task, VsJob *job, GError *error)
     g_task_return_error (task, error);
 }
 
+/* Under the name that was looked at: another one that the image gives may be another domain's. */
+static gboolean
+keep_definition (Restore *restore, VsDomain *domain, GError **error)
+{
+  VsDomainDef *def = vs_domain_get_def (domain);
+  g_autoptr (VsDomainDef) named = NULL;
+  g_autofree char *xml = NULL;
+
+  if (!restore->persistent)
+    return TRUE;
+  if (restore->inactive_def != NULL)
+    def = named = vs_domain_def_copy_with_name (restore->inactive_def, def->name, error);
+  if (def == NULL)
+    return FALSE;
+  xml = vs_domain_def_format (def);
+  json_object_set_string_member (restore->facts, FACT_KEEP, xml);
+  return TRUE;
+}
+
 /* The definition is complete now: machine and firmware are definite. */
 static void
 on_made (GObject *source, GAsyncResult *result, gpointer user_data)
@@ -352,14 +371,7 @@ on_made (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autoptr (VsDomain) domain = vs_engine_define_finish (engine, result, &error);
   VsJob *job = NULL;
 
-  if (domain != NULL && restore->persistent)
-    {
-      VsDomainDef *keep = restore->inactive_def != NULL ? restore->inactive_def : vs_domain_get_def (domain);
-      g_autofree char *xml = vs_domain_def_format (keep);
-
-      json_object_set_string_member (restore->facts, FACT_KEEP, xml);
-    }
-  if (domain != NULL)
+  if (domain != NULL && keep_definition (restore, domain, &error))
     job = submit (engine, domain, vs_domain_get_def (domain), restore, &error);
   if (domain != NULL && job == NULL)
     vs_engine_remove_domain (engine, domain);

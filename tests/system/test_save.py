@@ -134,6 +134,21 @@ class Save(SavingCase):
         self.restore(image, xml=xml)
         self.assert_runs_on(machine, before)
 
+    def test_domain_that_comes_back_keeps_its_new_name(self):
+        machine = self.booted()
+        xml = machine.call("GetXml")
+        machine.define(memory_mib=288)
+        image = self.image()
+        before = machine.witness.mark("renamed")
+        self.save(machine, image)
+        machine.call("Undefine")
+        name = f"{machine.name}-b"
+        self.restore(image, xml=xml.replace(f"<name>{machine.name}<", f"<name>{name}<"))
+        self.assert_runs_on(machine, before)
+        self.assertIn(">288<", machine.call("GetXml", inactive=True))
+        machine.shut_off()
+        self.assertEqual(machine.get("Name"), name)
+
     def test_guest_is_never_there_twice(self):
         machine = self.booted()
         image = self.image()
