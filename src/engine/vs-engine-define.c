@@ -87,7 +87,8 @@ check_tpm (Define *define, GError **error)
 {
   const VsTpmDef *tpm = define->def->tpm;
 
-  if (tpm == NULL || !tpm->persistent_state || (define->flags & VS_DEFINE_TRANSIENT) == 0)
+  if (tpm == NULL || !tpm->persistent_state || (define->flags & VS_DEFINE_TRANSIENT) == 0
+      || (define->flags & VS_DEFINE_FOR_RESTORE) != 0)
     return TRUE;
   g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_XML,
                "line %u: persistent_state='yes' of <tpm> isn't supported for a transient domain; define the domain, or "

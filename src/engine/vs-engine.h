@@ -51,10 +51,12 @@ GList *vs_engine_list_domains (VsEngine *self);
 /**
  * VsDefineFlags:
  * @VS_DEFINE_TRANSIENT: the domain isn't kept: it goes when its guest goes
+ * @VS_DEFINE_FOR_RESTORE: not yet, beside %VS_DEFINE_TRANSIENT: it will be if its guest comes back
  */
 typedef enum {
   VS_DEFINE_NONE = 0,
   VS_DEFINE_TRANSIENT = 1 << 0,
+  VS_DEFINE_FOR_RESTORE = 1 << 1,
 } VsDefineFlags;
 
 void vs_engine_define_async (VsEngine *self,

@@ -440,7 +440,9 @@ vs_operation_restore_async (VsEngine *engine,
   domain = vs_engine_find_domain (engine, restore->def->uuid);
   if (domain == NULL)
     {
-      vs_engine_define_async (engine, restore->def, VS_DEFINE_TRANSIENT, on_made, g_steal_pointer (&task));
+      VsDefineFlags flags = VS_DEFINE_TRANSIENT | (restore->persistent ? VS_DEFINE_FOR_RESTORE : 0);
+
+      vs_engine_define_async (engine, restore->def, flags, on_made, g_steal_pointer (&task));
       return;
     }
   job = submit (engine, domain, restore->def, restore, &error);

@@ -134,6 +134,17 @@ class Save(SavingCase):
         self.restore(image, xml=xml)
         self.assert_runs_on(machine, before)
 
+    def test_undefined_domain_comes_back_with_the_tpm_that_it_keeps(self):
+        tpm = "<tpm model='tpm-crb'><backend type='emulator' version='2.0' persistent_state='yes'/></tpm>"
+        machine = self.booted(extra_devices=tpm)
+        image = self.image()
+        before = machine.witness.mark("tpm")
+        self.save(machine, image)
+        machine.call("Undefine")
+        self.restore(image)
+        self.assertTrue(machine.get("Persistent"))
+        self.assert_runs_on(machine, before)
+
     def test_domain_that_comes_back_keeps_its_new_name(self):
         machine = self.booted()
         xml = machine.call("GetXml")
