@@ -301,6 +301,24 @@ vs_image_header_read (int fd, GError **error)
 }
 
 /**
+ * vs_image_header_digest:
+ * @header: a header
+ *
+ * Returns: (transfer full): a word that is another one when the definition, the cookie or the state asked for is
+ */
+char *
+vs_image_header_digest (const VsImageHeader *header)
+{
+  g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
+
+  g_checksum_update (sum, (const guchar *)header->xml, (gssize)strlen (header->xml) + 1);
+  g_checksum_update (sum, (const guchar *)(header->running ? "1" : "0"), 1);
+  if (header->cookie != NULL)
+    g_checksum_update (sum, (const guchar *)header->cookie, -1);
+  return g_strdup (g_checksum_get_string (sum));
+}
+
+/**
  * vs_image_header_check_complete:
  * @header: a header that was read
  * @error: %VMSNAP_ERROR_IMAGE_INCOMPLETE

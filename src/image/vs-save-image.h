@@ -96,6 +96,7 @@ VsImageHeader *vs_image_header_parse (const guint8 *data,
                                       GError **error);
 VsImageHeader *vs_image_header_read (int fd,
                                      GError **error);
+char *vs_image_header_digest (const VsImageHeader *header);
 gboolean vs_image_header_check_complete (const VsImageHeader *header,
                                          GError **error);
 GBytes *vs_image_header_format (const VsImageHeader *header,

@@ -18,6 +18,7 @@
 #include "vs-steps.h"
 
 #define FACT_DEFINITION "definition" /* the guest's */
+#define FACT_IMAGE "image"           /* what the image said when it was looked at, in short */
 #define FACT_KEEP "keep"             /* the definition that stays, of a domain that wasn't known */
 #define FACT_RUN "run"
 #define DEFINITION "domain.xml"
@@ -88,6 +89,20 @@ use_definition (VsRun *run, VsDomainDef *def, GError **error)
   return TRUE;
 }
 
+/* It may have waited long for its turn, and another guest's memory doesn't go with this definition. */
+static gboolean
+check_same_image (VsRun *run, VsImageReader *reader, GError **error)
+{
+  g_autofree char *digest = vs_image_header_digest (vs_image_reader_get_header (reader));
+
+  if (g_strcmp0 (digest, vs_run_get_string (run, FACT_IMAGE)) == 0)
+    return TRUE;
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_BUSY,
+               "%s can't be restored: somebody changed the image meanwhile; look at it, and try again",
+               vs_run_get_def (run)->name);
+  return FALSE;
+}
+
 static gboolean
 open_image (VsRun *run, GError **error)
 {
@@ -97,6 +112,8 @@ open_image (VsRun *run, GError **error)
   if (reader == NULL)
     return FALSE;
   vs_run_set_tool (run, reader, (GDestroyNotify) vs_image_reader_free);
+  if (!check_same_image (run, reader, error))
+    return FALSE;
   def = vs_domain_def_parse (vs_run_get_string (run, FACT_DEFINITION), VS_DOMAIN_DEF_NONE, error);
   return def != NULL && use_definition (run, def, error);
 }
@@ -307,6 +324,7 @@ static Restore *
 restore_new (VsSavedImage *image, const VsRestoreOptions *options, const VsRequest *request)
 {
   Restore *restore = g_new0 (Restore, 1);
+  g_autofree char *digest = vs_image_header_digest (image->header);
   gboolean run = image->header->running;
 
   if (options->running || options->paused)
@@ -318,6 +336,7 @@ restore_new (VsSavedImage *image, const VsRestoreOptions *options, const VsReque
   restore->inactive_def = image->inactive_def != NULL ? vs_domain_def_ref (image->inactive_def) : NULL;
   restore->persistent = image->persistent;
   restore->facts = json_object_new ();
+  json_object_set_string_member (restore->facts, FACT_IMAGE, digest);
   json_object_set_boolean_member (restore->facts, FACT_RUN, run);
   json_object_set_boolean_member (restore->facts, FACT_BYPASS_CACHE, options->bypass_cache);
   return restore;

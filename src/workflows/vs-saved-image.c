@@ -131,11 +131,13 @@ static VsImageHeader *
 read_again (VsSavedImage *self, GError **error)
 {
   g_autoptr (VsImageHeader) header = vs_image_header_read (vs_saved_image_get_fd (self), error);
+  g_autofree char *before = vs_image_header_digest (self->header);
+  g_autofree char *now = NULL;
 
   if (header == NULL || !vs_image_header_check_complete (header, error))
     return NULL;
-  if (g_str_equal (header->xml, self->header->xml) && header->running == self->header->running
-      && g_strcmp0 (header->cookie, self->header->cookie) == 0)
+  now = vs_image_header_digest (header);
+  if (g_str_equal (now, before))
     return g_steal_pointer (&header);
   g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_BUSY,
                "somebody else changed it at the same time: look at it, and try again");

@@ -12,7 +12,7 @@ import subprocess
 from vmsnaptest import MANAGER, PrivateBus, Service, main, make_disks, paths
 
 from machines import Machine
-from saving import ENCODINGS, SavingCase, is_stock
+from saving import ENCODINGS, SLOWEST, SavingCase, is_stock
 
 
 @contextlib.contextmanager
@@ -159,6 +159,21 @@ class Save(SavingCase):
         self.assertIn(">288<", machine.call("GetXml", inactive=True))
         machine.shut_off()
         self.assertEqual(machine.get("Name"), name)
+
+    def test_image_that_changes_while_it_waits_is_refused(self):
+        machine = self.booted()
+        image = self.image()
+        self.save(machine, image)
+        saving = self.image("another")
+        self.restore(image)
+        save = self.ask_save(machine, saving, encoding="xz")
+        restore = self.ask_restore(image)
+        fd = os.open(image.path, os.O_RDWR)
+        self.client.call(MANAGER, "Manager", "RewriteImage", "h", 0, fds=[fd], paused=True)
+        os.close(fd)
+        self.client.wait_job(save, SLOWEST)
+        self.assert_job_fails("Busy", "changed the image", restore)
+        self.assert_off_and_whole(machine)
 
     def test_guest_is_never_there_twice(self):
         machine = self.booted()
