@@ -9,6 +9,7 @@
 
 #include "vmsnap-error.h"
 #include "vs-image-codec.h"
+#include "vs-image-follow.h"
 #include "vs-image-program.h"
 #include "vs-image-pump.h"
 #include "vs-save-image-private.h"
@@ -31,6 +32,7 @@ struct _VsImageReader
   int pipe_fd;    /* what QEMU reads when that isn't the file; -1: it is, or it was closed */
   VsImageProgram *program;
   VsImagePump *pump;
+  VsImageFollow *follow; /* of QEMU, which reads the file itself */
   guint64 drained;
 };
 
@@ -95,6 +97,12 @@ vs_image_reader_new (int fd, VsImageFlags flags, GError **error)
 }
 
 static void
+stop_following (VsImageReader *self)
+{
+  g_clear_pointer (&self->follow, vs_image_follow_stop);
+}
+
+static void
 close_pipe (VsImageReader *self)
 {
   if (self->pipe_fd >= 0)
@@ -109,6 +117,7 @@ close_pipe (VsImageReader *self)
 void
 vs_image_reader_free (VsImageReader *self)
 {
+  stop_following (self);
   close_pipe (self);
   g_clear_pointer (&self->pump, vs_image_pump_free);
   g_clear_pointer (&self->program, vs_image_program_free);
@@ -138,11 +147,12 @@ get_length (VsImageReader *self)
                                           : self->file->size - self->header->stream_offset;
 }
 
+/* Of a decoder, which reads to its input's end. QEMU doesn't, and reads a file faster than a pipe. */
 static gboolean
 wants_pump (VsImageReader *self)
 {
   return (self->flags & VS_IMAGE_FLAGS_BYPASS_CACHE) != 0
-         || (self->command != NULL && self->header->stream_offset + get_length (self) < self->file->size);
+         || self->header->stream_offset + get_length (self) < self->file->size;
 }
 
 /* Returns the end to read from, or -1. */
@@ -189,16 +199,19 @@ open_stream (VsImageReader *self, GError **error)
       vs_image_error_from_errno (error, errno, "couldn't go to where the guest's state begins");
       return FALSE;
     }
+  if (self->command == NULL)
+    {
+      gboolean once = (self->flags & VS_IMAGE_FLAGS_BYPASS_CACHE) != 0;
+
+      self->follow = vs_image_follow_start (self->file, self->header->stream_offset,
+                                            once ? VS_IMAGE_FOLLOW_READING_ONCE : VS_IMAGE_FOLLOW_READING);
+      return TRUE;
+    }
   if (wants_pump (self))
     {
       pump_fd = open_pump (self, error);
       if (pump_fd < 0)
         return FALSE;
-    }
-  if (self->command == NULL)
-    {
-      self->pipe_fd = pump_fd;
-      return TRUE;
     }
   self->pipe_fd = open_program (self, pump_fd >= 0 ? pump_fd : self->file->fd, error);
   if (pump_fd >= 0)
@@ -220,7 +233,7 @@ int
 vs_image_reader_get_stream_fd (VsImageReader *self, GError **error)
 {
   g_return_val_if_fail (self->header->encoding != VS_IMAGE_ENCODING_SPARSE, -1);
-  if (self->program == NULL && self->pump == NULL && !open_stream (self, error))
+  if (self->program == NULL && self->pump == NULL && self->follow == NULL && !open_stream (self, error))
     return -1;
   return self->pipe_fd >= 0 ? self->pipe_fd : self->file->fd;
 }
@@ -374,6 +387,7 @@ vs_image_reader_finish (VsImageReader *self, GCancellable *cancellable, GError *
       if (!vs_image_pump_join (self->pump, error))
         return FALSE;
     }
+  stop_following (self);
   drop_cache (self);
   if (!ended)
     g_propagate_error (error, g_steal_pointer (&program_error));
@@ -412,6 +426,7 @@ vs_image_reader_abort (VsImageReader *self)
       (void)vs_image_pump_join (self->pump, &failure);
     }
   close_pipe (self);
+  stop_following (self);
   drop_cache (self);
   return failure != NULL ? g_steal_pointer (&failure) : g_steal_pointer (&program_failure);
 }

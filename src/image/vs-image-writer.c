@@ -8,7 +8,7 @@
 
 #include "vmsnap-error.h"
 #include "vs-image-codec.h"
-#include "vs-image-flush.h"
+#include "vs-image-follow.h"
 #include "vs-image-program.h"
 #include "vs-image-pump.h"
 #include "vs-save-image-private.h"
@@ -30,7 +30,7 @@ struct _VsImageWriter
   int pipe_fd; /* what QEMU writes into when that isn't the file; -1: it is, or it was closed */
   VsImageProgram *program;
   VsImagePump *pump;
-  VsImageFlush *flush; /* what goes through the page cache alone */
+  VsImageFollow *follow; /* what goes through the page cache alone */
   gboolean is_over; /* aborted, or sealed: free has nothing to undo */
 };
 
@@ -160,7 +160,7 @@ vs_image_writer_new (int fd, const VsImageHeader *header, VsImageFlags flags, GE
       || !open_stream (self, (const char *const *)command, error))
     return NULL;
   if ((flags & VS_IMAGE_FLAGS_BYPASS_CACHE) == 0)
-    self->flush = vs_image_flush_start (self->file, self->header->stream_offset);
+    self->follow = vs_image_follow_start (self->file, self->header->stream_offset, VS_IMAGE_FOLLOW_WRITING);
   return g_steal_pointer (&self);
 }
 
@@ -178,7 +178,7 @@ vs_image_writer_free (VsImageWriter *self)
       if (failure != NULL)
         g_debug ("an image was given up: %s", failure->message);
     }
-  g_clear_pointer (&self->flush, vs_image_flush_stop);
+  g_clear_pointer (&self->follow, vs_image_follow_stop);
   g_clear_pointer (&self->program, vs_image_program_free);
   g_clear_pointer (&self->pump, vs_image_pump_free);
   g_clear_pointer (&self->file, vs_image_file_return);
@@ -323,7 +323,7 @@ vs_image_writer_finish (VsImageWriter *self, GCancellable *cancellable, GError *
 
   if (!finish_stream (self, cancellable, error))
     return FALSE;
-  g_clear_pointer (&self->flush, vs_image_flush_stop);
+  g_clear_pointer (&self->follow, vs_image_follow_stop);
   if (!find_end (self, &end, error))
     return FALSE;
   self->header->stream_length = end - self->header->stream_offset;
@@ -420,7 +420,7 @@ vs_image_writer_abort (VsImageWriter *self)
   if (self->program != NULL)
     vs_image_program_end (self->program, broken, &program_failure);
   close_pipe (self);
-  g_clear_pointer (&self->flush, vs_image_flush_stop);
+  g_clear_pointer (&self->follow, vs_image_follow_stop);
   vs_image_file_set_direct (self->file, FALSE);
   self->is_over = TRUE;
   (void)(write_magic (self, VS_IMAGE_MAGIC_PART, NULL)
