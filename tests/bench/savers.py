@@ -17,6 +17,8 @@ MIB = 1024 * 1024
 # As the service has it.
 PIPE_SIZE = MIB
 NO_LIMIT = 2**62
+# With the service's options.
+COMMANDS = {"zstd": ["zstd", "-q", "-c", "-T0"], "gzip": ["gzip", "-c", "-1"]}
 # How much of what is saved no program can compress, and how much of it is dirtied again and again, in parts of memory.
 RANDOM_PART = 0.16
 DIRTY_PART = 0.3
@@ -198,7 +200,7 @@ class BareSaver(Saver):
     def _through(self, fd, variant, saving):
         """The descriptor that QEMU writes or reads: the file's own, or a pipe's to or from a program."""
         if variant.program:
-            command = [variant.program, "-c" if saving else "-dc"]
+            command = COMMANDS[variant.program] if saving else [variant.program, "-dc"]
         elif variant.bypass_cache:
             command = ["dd", "bs=1M", "status=none", "iflag=" + ("fullblock" if saving else "direct"),
                        *(["oflag=direct"] if saving else [])]
