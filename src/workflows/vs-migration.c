@@ -33,7 +33,7 @@ note_reasons (VsMigrationLook *look, JsonArray *reasons)
     look->words = g_strdup (json_array_get_string_element (reasons, 0));
 }
 
-/* While QEMU reads from a file it answers nothing, so this may take as long as that; but not where nobody can cancel. */
+/* While QEMU reads from a file it answers nothing: this may take as long as that, unless nobody could cancel it. */
 gboolean
 vs_migration_look (VsRun *run, VsMigrationLook *look, GError **error)
 {
@@ -84,7 +84,7 @@ has_capability (VsRun *run, const char *name, gboolean *has, GError **error)
 
   if (monitor == NULL)
     return FALSE;
-  reply = qmp_client_call (monitor, "query-migrate-capabilities", NULL, NULL, error);
+  reply = qmp_client_call (monitor, "query-migrate-capabilities", NULL, vs_run_get_cancellable (run), error);
   if (reply == NULL)
     return FALSE;
   *has = FALSE;

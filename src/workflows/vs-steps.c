@@ -44,7 +44,7 @@ query_status (VsRun *run, GError **error)
 {
   QmpClient *monitor = vs_run_get_monitor (run, error);
 
-  return monitor != NULL ? qmp_client_call (monitor, "query-status", NULL, NULL, error) : NULL;
+  return monitor != NULL ? qmp_client_call (monitor, "query-status", NULL, vs_run_get_cancellable (run), error) : NULL;
 }
 
 /* QEMU's own word: "running", "paused", "prelaunch", … */

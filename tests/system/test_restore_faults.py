@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Images that can't be restored: each is refused in words, no guest is left half started, and the disks are untouched."""
+"""Images that can't be restored: each is refused in words, no guest is left half started, the disks are untouched."""
 
 import contextlib
 import hashlib
@@ -198,8 +198,8 @@ class BrokenImages(SavingCase):
             self.bring_back(image)
 
     def test_cut_stream_that_does_not_tell_its_length(self):
-        """As other programs write it: QEMU or the program finds out, unless nothing is missing but QEMU's description of the
-        devices, which comes last and isn't needed."""
+        """As other programs write it: QEMU or the program finds out, unless nothing is missing but QEMU's description of
+        the devices, which comes last and isn't needed."""
         for encoding in ("raw", "zstd"):
             self.guest.shut_off()
             self.guest.boot()

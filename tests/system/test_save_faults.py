@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Saves that can't be: a disk that is full at any byte, files that won't do. The guest runs on, or stands still as before,
-and nobody can take what is left for an image."""
+"""Saves that can't be: a disk that is full at any byte, files that won't do. The guest runs on, or stands still as
+before, and nobody can take what is left for an image."""
 
 import contextlib
 import fcntl

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The service killed in the middle of saving and restoring, and QEMU with it.
 
-Whenever that is: there is a guest that goes on, or a whole image of it, and never both; never neither, unless QEMU itself
-was killed. Disk vdb shows by its bytes whether a guest that stands still is the one that it was.
+Whenever that is: there is a guest that goes on, or a whole image of it, and never both; never neither, unless QEMU
+itself was killed.
 """
 
 import os
