@@ -5,10 +5,12 @@ No test case of its own; the test_save*.py beside it import it.
 """
 
 import os
+import pathlib
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 
 from vmsnaptest import MANAGER, paths
 
@@ -102,6 +104,12 @@ class SavingCase(ServiceCase):
 
     def image(self, name="image"):
         return Image(self.folder() / name)
+
+    def image_on_disk(self, name="image"):
+        """Not in the temporary directory, which may be nothing but page cache itself."""
+        folder = tempfile.TemporaryDirectory(prefix="vmsnap-test-", dir="/var/tmp")
+        self.addCleanup(folder.cleanup)
+        return Image(pathlib.Path(folder.name) / name)
 
     def ask_save(self, machine, image, **option_values):
         """Asks for it with a descriptor as any program would open it, and returns the job."""

@@ -225,7 +225,7 @@ class Save(SavingCase):
         before = machine.witness.mark("uncached")
         for encoding in ("raw", "zstd") if is_stock() else ("raw", "zstd", "sparse"):
             with self.subTest(encoding):
-                image = self.image(encoding)
+                image = self.image_on_disk(encoding)
                 self.save(machine, image, encoding=encoding, bypass_cache=True)
                 self.assertLess(image.cached(), 2 << 20)
                 self.restore(image, bypass_cache=True)
