@@ -14,6 +14,7 @@ typedef struct
   char *id;
   gboolean writes;
   gboolean shareable;
+  gboolean is_image; /* a saved one, not a disk */
 } Claim;
 
 struct _VsClaims
@@ -52,6 +53,27 @@ conflicts (const Claim *a, const Claim *b)
   return g_str_equal (a->id, b->id) && (a->writes || b->writes) && !(a->shareable && b->shareable);
 }
 
+static void
+set_conflict (const Claim *held, const Claim *wanted, const char *path, GError **error)
+{
+  if (held->is_image)
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_BUSY,
+                 "%s is a saved image that %s is being saved into or restored from; wait for that job's end, or choose "
+                 "another file",
+                 path, held->name);
+  else if (wanted->is_image)
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT,
+                 "%s is a disk of %s, which uses it: choose another file", path, held->name);
+  else if (g_str_equal (held->uuid, wanted->uuid))
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT,
+                 "%s is used by two disks of %s; give each disk a file of its own", path, wanted->name);
+  else
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_BUSY,
+                 "%s is in use by the domain %s; shut that one down first, or, if both may write to it, mark the "
+                 "disk <shareable/> in both",
+                 path, held->name);
+}
+
 static gboolean
 check (VsClaims *self, const Claim *wanted, const char *path, GPtrArray *own, GError **error)
 {
@@ -62,14 +84,7 @@ check (VsClaims *self, const Claim *wanted, const char *path, GPtrArray *own, GE
 
       if (!conflicts (held, wanted))
         continue;
-      if (g_str_equal (held->uuid, wanted->uuid))
-        g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT,
-                     "%s is used by two disks of %s; give each disk a file of its own", path, wanted->name);
-      else
-        g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_BUSY,
-                     "%s is in use by the domain %s; shut that one down first, or, if both may write to it, mark the "
-                     "disk <shareable/> in both",
-                     path, held->name);
+      set_conflict (held, wanted, path, error);
       return FALSE;
     }
   return TRUE;
@@ -119,6 +134,18 @@ vs_claims_add (VsClaims *self, VsDomainDef *def, GPtrArray *chains, GError **err
   return TRUE;
 }
 
+static void
+remove_claims (VsClaims *self, const char *uuid, gboolean images)
+{
+  for (guint i = self->claims->len; i-- > 0;)
+    {
+      Claim *claim = g_ptr_array_index (self->claims, i);
+
+      if (claim->is_image == images && g_str_equal (claim->uuid, uuid))
+        g_ptr_array_remove_index_fast (self->claims, i);
+    }
+}
+
 /**
  * vs_claims_remove:
  * @self: the claims
@@ -129,11 +156,48 @@ vs_claims_add (VsClaims *self, VsDomainDef *def, GPtrArray *chains, GError **err
 void
 vs_claims_remove (VsClaims *self, const char *uuid)
 {
-  for (guint i = self->claims->len; i-- > 0;)
-    {
-      Claim *claim = g_ptr_array_index (self->claims, i);
+  remove_claims (self, uuid, FALSE);
+}
 
-      if (g_str_equal (claim->uuid, uuid))
-        g_ptr_array_remove_index_fast (self->claims, i);
+/**
+ * vs_claims_add_image:
+ * @self: the claims
+ * @def: the definition of the domain that is about to be saved or restored
+ * @id: the image's file, see vs_disk_file_id()
+ * @writes: whether it is saved
+ * @error: where to put %VMSNAP_ERROR_BUSY, or %VMSNAP_ERROR_INVALID_ARGUMENT when it is a disk that is in use
+ *
+ * Returns: whether the file is the operation's
+ */
+gboolean
+vs_claims_add_image (VsClaims *self, VsDomainDef *def, const char *id, gboolean writes, GError **error)
+{
+  g_autoptr (GPtrArray) none = g_ptr_array_new ();
+  Claim *claim = g_new0 (Claim, 1);
+
+  claim->uuid = g_strdup (def->uuid);
+  claim->name = g_strdup (def->name);
+  claim->id = g_strdup (id);
+  claim->writes = writes;
+  claim->is_image = TRUE;
+  if (!check (self, claim, "The image's file", none, error))
+    {
+      claim_free (claim);
+      return FALSE;
     }
+  g_ptr_array_add (self->claims, claim);
+  return TRUE;
+}
+
+/**
+ * vs_claims_remove_image:
+ * @self: the claims
+ * @uuid: a domain's uuid
+ *
+ * That domain is saved and restored no more.
+ */
+void
+vs_claims_remove_image (VsClaims *self, const char *uuid)
+{
+  remove_claims (self, uuid, TRUE);
 }

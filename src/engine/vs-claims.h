@@ -10,7 +10,7 @@ G_BEGIN_DECLS
  * VsClaims:
  *
  * Which running domain uses which file, and how: so that no file is ever written by one guest while another reads or
- * writes it, under whatever path. Main thread only.
+ * writes it, under whatever path. And the saved images that are under way, for the same reason. Main thread only.
  */
 typedef struct _VsClaims VsClaims;
 
@@ -24,5 +24,12 @@ gboolean vs_claims_add (VsClaims *self,
                         GError **error);
 void vs_claims_remove (VsClaims *self,
                        const char *uuid);
+gboolean vs_claims_add_image (VsClaims *self,
+                              VsDomainDef *def,
+                              const char *id,
+                              gboolean writes,
+                              GError **error);
+void vs_claims_remove_image (VsClaims *self,
+                             const char *uuid);
 
 G_END_DECLS

@@ -292,15 +292,34 @@ vs_engine_claim_disks (VsEngine *self, VsDomainDef *def, GPtrArray *chains, GErr
 }
 
 /**
+ * vs_engine_claim_image:
+ * @self: the engine
+ * @def: the definition of the domain that is about to be saved or restored
+ * @id: the image's file, see vs_disk_file_id()
+ * @writes: whether it is saved
+ * @error: where to put %VMSNAP_ERROR_BUSY, or %VMSNAP_ERROR_INVALID_ARGUMENT
+ *
+ * Makes sure that no two guests are saved into one file, nor one into another's disk.
+ *
+ * Returns: whether the file is the operation's, until that ends
+ */
+gboolean
+vs_engine_claim_image (VsEngine *self, VsDomainDef *def, const char *id, gboolean writes, GError **error)
+{
+  return vs_claims_add_image (self->claims, def, id, writes, error);
+}
+
+/**
  * vs_engine_release_disks:
  * @self: the engine
  * @domain: a domain
  *
- * Gives its claims back, unless it has a guest.
+ * Gives its claims back: that for an image, and those for its disks unless it has a guest.
  */
 void
 vs_engine_release_disks (VsEngine *self, VsDomain *domain)
 {
+  vs_claims_remove_image (self->claims, vs_domain_get_uuid (domain));
   if (!vs_domain_is_active (domain))
     vs_claims_remove (self->claims, vs_domain_get_uuid (domain));
 }

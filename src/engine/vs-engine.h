@@ -130,6 +130,11 @@ gboolean vs_engine_claim_disks (VsEngine *self,
                                 VsDomainDef *def,
                                 GPtrArray *chains,
                                 GError **error);
+gboolean vs_engine_claim_image (VsEngine *self,
+                                VsDomainDef *def,
+                                const char *id,
+                                gboolean writes,
+                                GError **error);
 void vs_engine_release_disks (VsEngine *self,
                               VsDomain *domain);
 

@@ -107,7 +107,8 @@ static gboolean
 open_image (VsRun *run, GError **error)
 {
   g_autoptr (VsDomainDef) def = NULL;
-  VsImageReader *reader = new_reader (run, vs_run_get_fd (run), error);
+  VsImageReader *reader
+    = vs_steps_claim_image (run, FALSE, error) ? new_reader (run, vs_run_get_fd (run), error) : NULL;
 
   if (reader == NULL)
     return FALSE;

@@ -116,6 +116,8 @@ look_first (VsRun *run, GError **error)
   vs_run_set_flag (run, FACT_RUNNING, running);
   if (vs_run_get_flag (run, FACT_MANAGED))
     return TRUE;
+  if (!vs_steps_claim_image (run, TRUE, error))
+    return FALSE;
   note_file (run);
   vs_kept_file_leave (run, vs_run_get_fd (run), vs_run_get_string (run, FACT_MARK));
   return TRUE;

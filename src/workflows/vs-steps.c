@@ -10,6 +10,7 @@
 #include "qmp-job.h"
 #include "qmp-json.h"
 #include "vmsnap-error.h"
+#include "vs-disk-chain.h"
 #include "vs-image-tool.h"
 
 #define END_TIMEOUT (15 * G_USEC_PER_SEC)
@@ -196,6 +197,30 @@ vs_steps_end_guest (VsRun *run, VsProcessEnd how, VmSnapStateReason reason, GErr
   vs_run_on_main (run, note_end, guest, NULL);
   vs_run_set_guest (run, NULL);
   return TRUE;
+}
+
+typedef struct {
+  char *id;
+  gboolean writes;
+} ImageClaim;
+
+static gboolean
+claim_image (VsRun *run, gpointer data, GError **error)
+{
+  const ImageClaim *claim = data;
+
+  return vs_engine_claim_image (vs_run_get_engine (run), vs_run_get_def (run), claim->id, claim->writes, error);
+}
+
+/* The caller's file is this run's until it ends, and neither another image under way nor a disk in use. */
+gboolean
+vs_steps_claim_image (VsRun *run, gboolean writes, GError **error)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/self/fd/%d", vs_run_get_fd (run));
+  g_autofree char *id = vs_disk_file_id (path, error);
+  ImageClaim claim = { id, writes };
+
+  return id != NULL && vs_run_on_main (run, claim_image, &claim, error);
 }
 
 /* The same name in a next life, so that recovery finds the job again. */

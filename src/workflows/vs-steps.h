@@ -50,6 +50,10 @@ gboolean vs_steps_end_guest (VsRun *run,
                              VmSnapStateReason reason,
                              GError **error);
 
+gboolean vs_steps_claim_image (VsRun *run,
+                               gboolean writes,
+                               GError **error);
+
 char *vs_steps_job_id (VsRun *run,
                        const char *what);
 gboolean vs_steps_wait_for_job (VsRun *run,

@@ -12,7 +12,7 @@ import subprocess
 from vmsnaptest import MANAGER, PrivateBus, Service, main, make_disks, paths
 
 from machines import Machine
-from saving import ENCODINGS, SLOWEST, SavingCase, is_stock
+from saving import ENCODINGS, SLOWEST, Image, SavingCase, is_stock
 
 
 @contextlib.contextmanager
@@ -174,6 +174,27 @@ class Save(SavingCase):
         self.client.wait_job(save, SLOWEST)
         self.assert_job_fails("Busy", "changed the image", restore)
         self.assert_off_and_whole(machine)
+
+    def test_file_in_use_takes_no_guest(self):
+        machine, other = self.booted(), self.booted(name="other")
+        before, others = machine.witness.get(), other.witness.get()
+        self.assert_job_fails("InvalidArgument", f"a disk of {machine.name}",
+                              self.ask_save(other, Image(machine.disks[0].path)))
+        self.assert_job_fails("InvalidArgument", f"a disk of {machine.name}",
+                              self.ask_save(machine, Image(machine.disks[0].path)))
+        image = self.image()
+        save = self.ask_save(machine, image, encoding="xz")
+        self.client.wait_property(save, "Job", "Phase", "Writing memory")
+        self.assert_job_fails("Busy", machine.name, self.ask_save(other, image))
+        self.client.wait_job(save, SLOWEST)
+        self.assert_unharmed(other, others)
+        restore = self.ask_restore(image)
+        self.client.wait_property(restore, "Job", "Phase", "Loading memory")
+        self.assert_job_fails("Busy", machine.name, self.ask_save(other, image))
+        self.client.wait_job(restore, SLOWEST)
+        self.assert_runs_on(machine, before)
+        self.save(other, image)
+        self.assertTrue(image.is_complete())
 
     def test_guest_is_never_there_twice(self):
         machine = self.booted()
