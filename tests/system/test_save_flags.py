@@ -77,8 +77,9 @@ class Upgrade(SavingCase):
     """Each way to write an image, read by the QEMU that wrote it, and by the newest after an upgrade."""
 
     def ways(self):
+        """Past the cache, all programs go the same way."""
         return [(encoding, past) for encoding in ENCODINGS if encoding != "sparse" or not is_stock()
-                for past in (False, True)]
+                for past in (False, True) if not past or encoding in ("raw", "zstd", "sparse")]
 
     def save_each_way(self, machine, folder):
         """A guest that stands still, so that all images and all copies of its disks are of one moment."""
