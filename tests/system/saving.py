@@ -6,13 +6,11 @@ No test case of its own; the test_save*.py beside it import it.
 
 import os
 import pathlib
-import socket
 import struct
 import subprocess
-import sys
 import tempfile
 
-from vmsnaptest import MANAGER, paths
+from vmsnaptest import MANAGER, SmallDisk, paths
 
 from machines import ServiceCase
 
@@ -74,24 +72,14 @@ class Image:
 # The slowest of the programs, on a machine that is busy.
 SLOWEST = 240
 
-# Makes a file system of a few MiB that nobody else sees, and sends a descriptor of a file in it, which keeps it.
-SMALL_DISK = """
-import os, socket, subprocess, sys
-subprocess.run(["mount", "-t", "tmpfs", "-o", "size=" + sys.argv[1], "small", "/mnt"], check=True)
-fd = os.open("/mnt/image", os.O_RDWR | os.O_CREAT, 0o600)
-socket.send_fds(socket.socket(fileno=0), [b"x"], [fd])
-"""
-
 
 def open_on_small_disk(size):
     """A descriptor of an empty file on a disk of this size in bytes."""
-    ours, theirs = socket.socketpair()
-    as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
-    with ours, theirs:
-        subprocess.run(["unshare", "--mount", *as_root, sys.executable, "-c", SMALL_DISK, str(size)], stdin=theirs,
-                       check=True)
-        _, fds, _, _ = socket.recv_fds(ours, 1, 1)
-    return fds[0]
+    disk = SmallDisk(size)
+    try:
+        return disk.open("image")
+    finally:
+        disk.close()
 
 
 class SavingCase(ServiceCase):

@@ -10,7 +10,7 @@ import pathlib
 import socket
 import subprocess
 
-from vmsnaptest import MANAGER, PrivateBus, Service, main
+from vmsnaptest import MANAGER, PrivateBus, Service, SmallDisk, main
 
 from saving import Image, MAGIC_DONE, SavingCase, is_stock, open_on_small_disk
 
@@ -129,23 +129,6 @@ class FullDisk(SavingCase):
         self.assert_can_be_saved(before)
 
 
-class OnASmallDisk(Service):
-    """A service whose store is on a disk of its own, which only it and its guests see."""
-
-    def command_line(self):
-        as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
-        store = self.directory / "state"
-        script = 'mount -t tmpfs -o size=64m store "$1" && shift && exec "$@"'
-        self.state = store
-        command = super().command_line()
-        return ["unshare", "--mount", *as_root, "sh", "-c", script, "sh", str(store), *command]
-
-    def start(self, timeout=60):
-        super().start(timeout)
-        self.state = pathlib.Path(f"/proc/{self.process.pid}/root{self.directory}/state")
-        return self
-
-
 def fill_up(path, room):
     """Makes a file that leaves so much of its disk."""
     path.write_bytes(b"")
@@ -161,7 +144,11 @@ class FullStore(SavingCase):
     def setUpClass(cls):
         cls.directory = cls.make_class_directory()
         cls.bus = cls.enter_class(PrivateBus())
-        cls.service = cls.enter_class(OnASmallDisk(cls.bus, cls.directory))
+        disk = SmallDisk(64 << 20)
+        cls.addClassCleanup(disk.close)
+        service = Service(cls.bus, cls.directory)
+        service.state = pathlib.Path(disk.path) / "state"
+        cls.service = cls.enter_class(service)
         cls.client = cls.enter_class(cls.service.client())
 
     def test_guest_runs_on_and_is_managed_saved_when_there_is_room(self):

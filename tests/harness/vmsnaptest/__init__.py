@@ -27,4 +27,5 @@ from .qemu import BareQemu
 from .qmp import BareQmp, QmpError, QmpGone
 from .service import Service, ServiceEnded
 from .silence import ask_monitor_at, console_tail, threads_at_work
+from .small_disk import SmallDisk
 from .witness import Testimony, Witness, WitnessError, last_beat
