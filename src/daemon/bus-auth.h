@@ -37,7 +37,7 @@ typedef struct {
 
 /**
  * BusAuthMore:
- * @BUS_AUTH_MORE_DEFINE: it names files that the service is to open, as a definition does
+ * @BUS_AUTH_MORE_DEFINE: it names files that the service is to open, as a definition does, or brings a definition in
  * @BUS_AUTH_MORE_POWER_OFF: it powers the domain off
  *
  * What a call takes beside its method's own action, because of its options.

@@ -123,6 +123,51 @@ bus_image_prepare (BusCall *call, GError **error)
   return TRUE;
 }
 
+static gboolean
+is_same_text (VsDomainDef *def, const char *text)
+{
+  g_autofree char *other = def != NULL ? vs_domain_def_format (def) : NULL;
+
+  return g_strcmp0 (other, text) == 0;
+}
+
+/* A definition names the emulator, its arguments and any path of the host: whoever brings one in defines. The known
+ * domain's own one is here by somebody's right already. */
+static gboolean
+brings_definition (BusCall *call)
+{
+  const Parsed *parsed = call->parsed;
+  VsDomain *present = vs_engine_find_domain (call->engine, parsed->image->uuid);
+  g_autofree char *text = NULL;
+
+  if (present == NULL || parsed->def != NULL)
+    return TRUE;
+  text = vs_domain_def_format (parsed->image->def);
+  return !is_same_text (vs_domain_get_def (present), text)
+         && !is_same_text (vs_domain_get_inactive_def (present), text);
+}
+
+gboolean
+bus_image_prepare_restore (BusCall *call, GError **error)
+{
+  if (brings_definition (call))
+    call->about.more = BUS_AUTH_MORE_DEFINE;
+  return bus_image_prepare (call, error);
+}
+
+/* Polkit may have taken long, and the domain may have gone or changed since it was told what this takes; @call is ended
+ * here then. */
+static gboolean
+check_still_own (BusCall *call)
+{
+  if ((call->about.more & BUS_AUTH_MORE_DEFINE) != 0 || !brings_definition (call))
+    return TRUE;
+  bus_call_fail (call, g_error_new (VMSNAP_ERROR, VMSNAP_ERROR_BUSY,
+                                    "Meanwhile the definition of '%s' has changed, or gone: look at it, and try again",
+                                    call->about.domain_name));
+  return FALSE;
+}
+
 static void
 on_restoring (GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -146,7 +191,7 @@ bus_image_run_restore (BusCall *call)
     .def = parsed->def,
   };
 
-  if (bus_call_check_name (call))
+  if (bus_call_check_name (call) && check_still_own (call))
     vs_operation_restore_async (call->engine, parsed->image, &restore, &request, on_restoring, call);
 }
 

@@ -16,6 +16,8 @@ gboolean bus_image_parse_rewrite (BusCall *call,
                                   GError **error);
 gboolean bus_image_prepare (BusCall *call,
                             GError **error);
+gboolean bus_image_prepare_restore (BusCall *call,
+                                    GError **error);
 void bus_image_run_restore (BusCall *call);
 void bus_image_run_inspect (BusCall *call);
 void bus_image_run_rewrite (BusCall *call);

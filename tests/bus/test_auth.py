@@ -380,6 +380,77 @@ class Images(SystemCase):
         self.assert_refused_image("InspectImage", plain_xml("hidden", uuid=REFUSED), ["'hidden'"])
 
 
+# Without it an image is libvirt's, whose guest has more than its definition says.
+OUR_COOKIE = ("<cookie><vmsnap:domain xmlns:vmsnap='https://vmsnap.org/xmlns/save/1' persistent='yes' mark='m'/>"
+              "</cookie>")
+
+RESTORING = """
+polkit.addRule(function (action, subject) {
+  if (subject.user == "root" || action.id == "org.vmsnap.VmSnap1.image.restore")
+    return polkit.Result.YES;
+  if (action.id == "org.vmsnap.VmSnap1.domain.define" && action.lookup("domain-name") == "granted" &&
+      action.lookup("domain-uuid") == "%s")
+    return polkit.Result.YES;
+  return polkit.Result.NO;
+});
+""" % GRANTED
+
+
+class Restoring(SystemCase):
+    """Nobody may restore any image, and define one domain."""
+    rules = RESTORING
+
+    def define(self, name, uuid, **details):
+        """A domain; returns its path, and its definition as the service keeps it."""
+        path = self.client.call(MANAGER, "Manager", "DefineDomain", "s", plain_xml(name, uuid=uuid, **details))
+        self.addCleanup(self.client.call, path, "Domain", "Undefine")
+        return path, self.client.call(path, "Domain", "GetXml")
+
+    def restore(self, saved, **options):
+        """Nobody restores such an image, which holds no guest's state: past the authorization a job fails."""
+        with Descriptor(write_image(self.make_directory() / "image", saved, cookie=OUR_COOKIE)) as fd:
+            job = self.call_as_nobody(MANAGER, "Manager", "RestoreDomain", "h", 0, fds=[fd], **options)[0]
+        return self.client.end_of_job(job)
+
+    def assert_takes_define(self, name, saved, **options):
+        with Descriptor(write_image(self.make_directory() / "image", saved, cookie=OUR_COOKIE)) as fd:
+            self.assert_refused("NotAuthorized", MANAGER, "Manager", "RestoreDomain", "h", 0, fds=[fd], **options,
+                                says=[f"'{name}'", ACTIONS + "domain.define"])
+        self.assertEqual(self.service.guests(), [])
+
+    def test_unknown_domain_takes_the_right_to_define_too(self):
+        self.assert_takes_define("unknown", plain_xml("unknown", uuid=REFUSED))
+        self.assertNotIn(domain_path(REFUSED), self.client.objects())
+
+    def test_rules_see_name_and_uuid_of_an_unknown_domain(self):
+        self.assertEqual(self.restore(plain_xml("granted", uuid=GRANTED)).state, "failed")
+        self.assert_takes_define("granted", plain_xml("granted", uuid=REFUSED))
+        self.assert_takes_define("other", plain_xml("other", uuid=GRANTED))
+
+    def test_domains_own_definition_takes_nothing_more(self):
+        _path, xml = self.define("own", REFUSED)
+        self.assertEqual(self.restore(xml).state, "failed")
+
+    def test_another_definition_of_a_known_domain_takes_the_right_to_define(self):
+        _path, xml = self.define("own", REFUSED)
+        self.assert_takes_define("own", xml.replace("<vcpu", "<title>Mine</title><vcpu"))
+        self.assert_takes_define("own", plain_xml("own", uuid=REFUSED, emulator="/tmp/mine"))
+
+    def test_given_definition_takes_the_right_to_define(self):
+        _path, xml = self.define("own", REFUSED)
+        self.assert_takes_define("own", xml, xml=xml)
+
+    def test_guest_that_was_saved_here_is_restored_by_the_one_right(self):
+        path, _xml = self.define("saved", REFUSED)
+        self.client.run(path, "Domain", "Start")
+        image = self.make_directory() / "image"
+        with Descriptor(image, os.O_RDWR | os.O_CREAT) as fd:
+            self.client.wait_job(self.client.call(path, "Domain", "Save", "h", 0, fds=[fd]))
+            job = self.call_as_nobody(MANAGER, "Manager", "RestoreDomain", "h", 0, fds=[fd])[0]
+        self.client.wait_job(job)
+        self.client.call(path, "Domain", "PowerOff")
+
+
 class RememberedAnswers(WithDomains):
     """A yes to reading holds until polkit says that something has changed."""
     hidden = "none"
