@@ -82,8 +82,10 @@ vmsnap_domain_save_sync (VmSnapDomain *domain, int fd, GVariant *options, GCance
  * @user_data: for @callback
  *
  * As vmsnap_domain_save(), into a file that is opened as vmsnap_image_open() does for %VMSNAP_IMAGE_ACCESS_SAVE: it
- * is made if there is none, with nobody but its owner allowed to read it; an image that is there is replaced;
- * anything else that is there is left alone, and the call fails with %VMSNAP_ERROR_ALREADY_EXISTS.
+ * is made if there is none, with nobody but its owner allowed to read it; an empty file that is there, or an image that
+ * isn't complete, is replaced; anything else is left alone, another guest's image above all, and the call fails with
+ * %VMSNAP_ERROR_ALREADY_EXISTS. To replace it, open it for %VMSNAP_IMAGE_ACCESS_OVERWRITE, and call
+ * vmsnap_domain_save().
  *
  * If the call is refused, a file that was made for it is removed again. When the job fails, the file stays, marked as
  * incomplete.
@@ -128,8 +130,10 @@ vmsnap_domain_save_to_file_finish (VmSnapDomain *domain, GAsyncResult *result, G
  * @error: why it was not done; also those of vmsnap_image_open()
  *
  * As vmsnap_domain_save(), into a file that is opened as vmsnap_image_open() does for %VMSNAP_IMAGE_ACCESS_SAVE: it
- * is made if there is none, with nobody but its owner allowed to read it; an image that is there is replaced;
- * anything else that is there is left alone, and the call fails with %VMSNAP_ERROR_ALREADY_EXISTS.
+ * is made if there is none, with nobody but its owner allowed to read it; an empty file that is there, or an image that
+ * isn't complete, is replaced; anything else is left alone, another guest's image above all, and the call fails with
+ * %VMSNAP_ERROR_ALREADY_EXISTS. To replace it, open it for %VMSNAP_IMAGE_ACCESS_OVERWRITE, and call
+ * vmsnap_domain_save().
  *
  * If the call is refused, a file that was made for it is removed again. When the job fails, the file stays, marked as
  * incomplete.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Opening the files of saved images, so that nothing is overwritten that isn't one. Blocking; any thread.
+ * Opening the files of saved images, so that nothing is overwritten that somebody may need. Blocking; any thread.
  */
 #include "vmsnap-image.h"
 
@@ -47,10 +47,14 @@ check_content (int fd, const struct stat *st, const char *name, GError **error)
   while (got < 0 && errno == EINTR);
   if (got < 0)
     return fail (error, errno, name) == 0;
-  if (got == MAGIC_SIZE && (memcmp (magic, MAGIC_DONE, MAGIC_SIZE) == 0 || memcmp (magic, MAGIC_PART, MAGIC_SIZE) == 0))
+  if (got == MAGIC_SIZE && memcmp (magic, MAGIC_PART, MAGIC_SIZE) == 0)
     return TRUE;
   g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_ALREADY_EXISTS,
-               "%s is there, and is no saved image; take another name, or remove it first", name);
+               got == MAGIC_SIZE && memcmp (magic, MAGIC_DONE, MAGIC_SIZE) == 0
+                 ? "%s holds a saved guest already, maybe the only copy of it; take another name, remove it first, or "
+                   "say that it may be overwritten (vmsnapctl: --force)"
+                 : "%s is there, and is no saved image; take another name, or remove it first",
+               name);
   return FALSE;
 }
 
@@ -82,7 +86,7 @@ open_present (const char *path, const char *name, VmSnapImageAccess access, GErr
  * @file: a file on this machine
  * @access: what for
  * @created: (out) (optional): whether the file was made here
- * @error: %VMSNAP_ERROR_NOT_FOUND; %VMSNAP_ERROR_ALREADY_EXISTS: it is there, and no saved image;
+ * @error: %VMSNAP_ERROR_NOT_FOUND; %VMSNAP_ERROR_ALREADY_EXISTS: it is there, and not to be overwritten;
  *   %VMSNAP_ERROR_INVALID_ARGUMENT: it is a directory, a pipe or the like, or on another machine;
  *   %VMSNAP_ERROR_NO_SPACE; %VMSNAP_ERROR_IO: anything else, for instance that it may not be read
  *

@@ -28,7 +28,7 @@ G_DECLARE_FINAL_TYPE (VmSnapImageInfo, vmsnap_image_info, VMSNAP, IMAGE_INFO, GO
  * @VMSNAP_IMAGE_ACCESS_READ: to inspect an image, or to restore from it
  * @VMSNAP_IMAGE_ACCESS_REWRITE: to change what an image says
  * @VMSNAP_IMAGE_ACCESS_SAVE: to save into it: the file is made if there is none, readable and writable for its owner
- *   alone; one that is there is taken if it is a saved image, complete or not, or an empty file
+ *   alone; one that is there is taken if it is empty, or an image that isn't complete
  * @VMSNAP_IMAGE_ACCESS_OVERWRITE: to save into it, whatever it is now: also into a block device
  *
  * What the file of a saved image is opened for. See vmsnap_image_open().

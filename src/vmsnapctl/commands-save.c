@@ -116,6 +116,39 @@ target_undo (Target *target)
     unlink (path);
 }
 
+/* A complete image of another guest may be the only copy of it; the domain's own is stale: its guest is here. */
+static gboolean
+target_open_own (Target *target, Ctl *ctl, VmSnapDomain *domain)
+{
+  g_autoptr (VmSnapImageInfo) info = NULL;
+
+  target->fd = vmsnap_image_open (target->file, VMSNAP_IMAGE_ACCESS_REWRITE, NULL, NULL);
+  if (target->fd < 0)
+    return FALSE;
+  info = vmsnap_client_inspect_image_sync (ctl->client, target->fd, NULL, NULL);
+  if (info != NULL
+      && g_strcmp0 (vmsnap_image_info_get_domain_uuid (info), vmsnap_domain_get_uuid (domain)) == 0)
+    return TRUE;
+  close (target->fd);
+  target->fd = -1;
+  return FALSE;
+}
+
+static gboolean
+target_open (Target *target, Ctl *ctl, VmSnapDomain *domain, gboolean force, GError **error)
+{
+  VmSnapImageAccess access = force ? VMSNAP_IMAGE_ACCESS_OVERWRITE : VMSNAP_IMAGE_ACCESS_SAVE;
+  g_autoptr (GError) local = NULL;
+
+  target->fd = vmsnap_image_open (target->file, access, &target->created, &local);
+  if (target->fd >= 0)
+    return TRUE;
+  if (g_error_matches (local, VMSNAP_ERROR, VMSNAP_ERROR_ALREADY_EXISTS) && target_open_own (target, ctl, domain))
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&local));
+  return FALSE;
+}
+
 static gboolean
 target_is_image (const Target *target)
 {
@@ -139,18 +172,18 @@ save (Ctl *ctl, VmSnapDomain *domain, const char *name, const SaveArguments *arg
 {
   g_auto (Target) target = { g_file_new_for_commandline_arg (name), -1, FALSE };
   g_autoptr (GVariant) owned = g_variant_ref_sink (options);
-  VmSnapImageAccess access = arguments->force ? VMSNAP_IMAGE_ACCESS_OVERWRITE : VMSNAP_IMAGE_ACCESS_SAVE;
   g_autoptr (VmSnapJob) job = NULL;
   GError *error = NULL;
   CtlExit status;
+  gboolean is_open;
   gboolean was_image;
   gboolean is_off;
 
-  target.fd = vmsnap_image_open (target.file, access, &target.created, &error);
-  was_image = target.fd >= 0 && target_is_image (&target);
-  if (target.fd >= 0)
+  is_open = target_open (&target, ctl, domain, arguments->force, &error);
+  was_image = is_open && target_is_image (&target);
+  if (is_open)
     job = vmsnap_domain_save_sync (domain, target.fd, owned, NULL, &error);
-  is_off = target.fd >= 0 && job == NULL && is_refused (NULL, error);
+  is_off = is_open && job == NULL && is_refused (NULL, error);
   status = ctl_finish_job (ctl, job, error, "Saved %s to %s", vmsnap_domain_get_name (domain), name);
   if (is_off || (job != NULL && is_refused (job, NULL)))
     target_undo (&target);

@@ -477,12 +477,17 @@ class SaveTest(LibraryTestCase):
             self.assert_vmsnap_error(VmSnap.Error.INVALID_ARGUMENT, domain.save_to_file_sync,
                                      Gio.File.new_for_uri(other), None, None)
         self.assertEqual(domain.get_state(), VmSnap.DomainState.RUNNING)
-        # An image of an earlier save is replaced, whether it was ever finished or not.
-        for content in (b"LibvirtQemudPart", b"LibvirtQemudSave" + bytes(1 << 20)):
+        # Nothing was ever whole in these.
+        for content in (b"LibvirtQemudPart", b""):
             path.write_bytes(content)
             domain.save_to_file_sync(self.file, None, None).wait_sync(VmSnap.WaitFlags.NONE, None)
             self.assertTrue(self.library.inspect_image_file_sync(self.file, None).is_complete())
             self.library.restore_domain_from_file_sync(self.file, None, None).wait_sync(VmSnap.WaitFlags.NONE, None)
+        # A guest may be nowhere else.
+        before = path.read_bytes()
+        error = self.assert_vmsnap_error(VmSnap.Error.ALREADY_EXISTS, domain.save_to_file_sync, self.file, None, None)
+        self.assertIn("--force", error.message)
+        self.assertEqual(path.read_bytes(), before)
 
     def test_refused_save_leaves_no_file(self):
         self.make_domain("off")

@@ -83,7 +83,7 @@ class SaveTest(SaveCase):
         self.refused("no-such-directory", "save", "off", "/no-such-directory/image")
 
     def test_failed_save_leaves_an_existing_file(self):
-        self.make_domain("careful")
+        self.make_domain("careful", uuid=OTHER)
         self.image.write_bytes(image_bytes(plain_xml("older", uuid=OTHER)))
         before = self.image.read_bytes()
         self.refused("shutoff", "save", "careful", self.image)
@@ -99,6 +99,24 @@ class SaveTest(SaveCase):
         self.assertTrue(self.ask("image", "show", self.image)["complete"])
         self.ctl("restore", self.image)
         self.ctl("save", "forced", self.image)
+
+    def test_image_of_another_guest_is_overwritten_by_force_alone(self):
+        self.start_domain("this")
+        self.image.write_bytes(image_bytes(plain_xml("that", uuid=OTHER)))
+        before = self.image.read_bytes()
+        self.refused("--force", "save", "this", self.image)
+        self.assertEqual(self.image.read_bytes(), before)
+        self.assertEqual(self.state("this"), "running")
+        self.ctl("save", "this", self.image, "--force")
+        self.assertEqual(self.ask("image", "show", self.image)["domain-name"], "this")
+
+    def test_unfinished_image_and_own_image_are_overwritten(self):
+        self.start_domain("again")
+        self.image.write_bytes(image_bytes(plain_xml("half", uuid=OTHER), magic=b"LibvirtQemudPart"))
+        for _ in range(2):
+            self.ctl("save", "again", self.image)
+            self.assertEqual(self.ask("image", "show", self.image)["domain-name"], "again")
+            self.ctl("restore", self.image)
 
     def test_interrupted_save_gives_the_guest_back_and_takes_the_file_away(self):
         pid = self.stopped_guest("interrupted")

@@ -53,7 +53,7 @@ class Ctl(SavingCase):
         self.addCleanup(os.close, fd)
         path = f"/proc/{os.getpid()}/fd/{fd}"
         os.pwrite(fd, MAGIC_DONE + bytes(4096), 0)
-        done = self.run_ctl("save", machine.name, path)
+        done = self.run_ctl("save", machine.name, path, "--force")
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertIn("No space left", done.stderr)
         self.assertIn(f"{path} is no complete image any more", done.stderr)
