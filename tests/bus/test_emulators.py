@@ -11,9 +11,9 @@ GOOD = 'exec {qemu} "$@"'
 # What the service starts only to ask what it can do has no machine.
 ONLY_ASKED = 'case "$*" in *"-machine none"*) exec {qemu} "$@";; esac\n'
 
-# Another version by its own word, when it is only asked.
-UPGRADED = ('case "$*" in *"-machine none"*) {qemu} "$@" | sed -u \'s/"micro": [0-9]*/"micro": {micro}/\'; exit 0;; '
-            'esac\nexec {qemu} "$@"')
+# Another version by its own word, when it is only asked; killed like the shell that waits for it.
+UPGRADED = ('case "$*" in *"-machine none"*) setpriv --pdeathsig KILL {qemu} "$@" |'
+            ' sed -u \'s/"micro": [0-9]*/"micro": {micro}/\'; exit 0;; esac\nexec {qemu} "$@"')
 
 BAD = {
     "ends-at-once": ("echo 'the flux capacitor is missing' >&2; exit 1", "Hypervisor", "the flux capacitor is missing"),
