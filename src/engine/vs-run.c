@@ -367,12 +367,12 @@ vs_run_write_journal (VsRun *self, GError **error)
  * @self: a run past its point of no return
  *
  * For a step that fails, and knows that nothing has happened from which there is no way back: it is undone, with all
- * before it. Where that can't be written down, it stays as it is.
+ * before it. Where that can't be written down, it stays as it is. May be called again.
  */
 void
 vs_run_withdraw_commit (VsRun *self)
 {
-  if (!vs_journal_withdraw (self->journal, self->store))
+  if (self->journal->committed && !vs_journal_withdraw (self->journal, self->store))
     g_warning ("Job %u stays past its point of no return", self->journal->number);
 }
 

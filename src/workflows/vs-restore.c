@@ -257,6 +257,8 @@ let_run (VsRun *run, GError **error)
 {
   vs_run_set_tool (run, NULL, NULL);
   vs_steps_hold (run, FALSE);
+  if (!vs_steps_check_not_stillborn (run, error))
+    return FALSE;
   /* It was let run, in an earlier life or just now, and has ended since: that is told as any guest's end is. */
   if (vs_run_get_monitor (run, NULL) == NULL)
     return TRUE;

@@ -264,6 +264,8 @@ let_run (VsRun *run, GError **error)
 {
   gboolean paused = vs_run_get_flag (run, FACT_WANT_PAUSED);
 
+  if (!vs_steps_check_not_stillborn (run, error))
+    return FALSE;
   /* It was let run, in an earlier life or just now, and has ended since: that is told as any guest's end is. */
   if (vs_run_get_monitor (run, NULL) == NULL)
     return TRUE;

@@ -108,7 +108,21 @@ gboolean
 vs_steps_cont (VsRun *run, VmSnapStateReason reason, GError **error)
 {
   vs_run_on_main (run, expect_resume, GINT_TO_POINTER (reason), NULL);
+  if (vs_run_get_monitor (run, NULL) != NULL)
+    vs_run_set_flag (run, FACT_CONT_SENT, TRUE);
   return vs_steps_call (run, "cont", NULL, error);
+}
+
+/* Before a new guest is let run, and committed to: one that died without ever having run is undone. Of what an earlier
+ * life sent, nobody knows. */
+gboolean
+vs_steps_check_not_stillborn (VsRun *run, GError **error)
+{
+  if (vs_run_is_recovery (run) || vs_run_get_flag (run, FACT_CONT_SENT) || vs_run_get_monitor (run, error) != NULL)
+    return TRUE;
+  g_prefix_error (error, "%s can't run: ", vs_run_get_def (run)->name);
+  vs_run_withdraw_commit (run);
+  return FALSE;
 }
 
 static gboolean

@@ -15,6 +15,7 @@ G_BEGIN_DECLS
 #define FACT_WANT_RUNNING "want-running" /* what the caller asked for */
 #define FACT_WANT_PAUSED "want-paused"
 #define FACT_INCOMING "incoming"       /* the guest to be started will load a saved state */
+#define FACT_CONT_SENT "cont-sent"     /* from here on it may have run */
 
 void vs_steps_hold (VsRun *run,
                     gboolean held);
@@ -39,6 +40,8 @@ gboolean vs_steps_stop (VsRun *run,
 gboolean vs_steps_cont (VsRun *run,
                         VmSnapStateReason reason,
                         GError **error);
+gboolean vs_steps_check_not_stillborn (VsRun *run,
+                                       GError **error);
 gboolean vs_steps_settle_running (VsRun *run,
                                   gboolean run_it,
                                   VmSnapStateReason reason,
