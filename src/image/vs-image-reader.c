@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* What QEMU may leave of a stream: it stops at the stream's end, and knows it. */
@@ -355,12 +356,24 @@ drop_cache (VsImageReader *self)
     (void)posix_fadvise (self->file->fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
+/* QEMU doesn't miss all of what is cut off while it reads. */
+static gboolean
+check_length (VsImageReader *self, GError **error)
+{
+  struct stat st;
+
+  self->header->complete = self->file->is_device
+                           || (fstat (self->file->fd, &st) == 0
+                               && (guint64)st.st_size >= self->header->stream_offset + get_length (self));
+  return vs_image_header_check_complete (self->header, error);
+}
+
 /**
  * vs_image_reader_finish:
  * @self: a reader whose stream QEMU has loaded
  * @cancellable: (nullable): ends the wait for the program
- * @error: %VMSNAP_ERROR_IMAGE_CORRUPT: the decoder failed behind what QEMU read; %VMSNAP_ERROR_IO,
- *   %VMSNAP_ERROR_CANCELLED; %VMSNAP_ERROR_TIMEOUT: nothing moves any more
+ * @error: %VMSNAP_ERROR_IMAGE_CORRUPT: the decoder failed behind what QEMU read; %VMSNAP_ERROR_IMAGE_INCOMPLETE: the
+ *   file was cut meanwhile; %VMSNAP_ERROR_IO, %VMSNAP_ERROR_CANCELLED; %VMSNAP_ERROR_TIMEOUT: nothing moves any more
  *
  * Reads what QEMU left of a stream that is decoded, for what stands at its end tells whether the rest was right: call
  * it before the guest runs.
@@ -389,9 +402,10 @@ vs_image_reader_finish (VsImageReader *self, GCancellable *cancellable, GError *
     }
   stop_following (self);
   drop_cache (self);
-  if (!ended)
-    g_propagate_error (error, g_steal_pointer (&program_error));
-  return ended;
+  if (ended)
+    return check_length (self, error);
+  g_propagate_error (error, g_steal_pointer (&program_error));
+  return FALSE;
 }
 
 /* Whether nobody writes what QEMU reads any more. */

@@ -392,6 +392,24 @@ test_endless_decoder (void)
   remove_fake (dir);
 }
 
+/* Where QEMU had read already. */
+static void
+test_cut_while_loading (void)
+{
+  static const TestWay raw = { VS_IMAGE_ENCODING_RAW, VS_IMAGE_FLAGS_NONE };
+  g_auto (TestFile) file = test_file_new ();
+  g_autoptr (GError) error = NULL;
+  g_autoptr (VsImageReader) reader = NULL;
+
+  test_file_round_trip (&file, file.fd, &raw, MEGA);
+  reader = vs_image_reader_new (file.fd, VS_IMAGE_FLAGS_NONE, &error);
+  g_assert_no_error (error);
+  test_check_state (vs_image_reader_get_stream_fd (reader, &error), MEGA);
+  g_assert_cmpint (ftruncate (file.fd, (off_t)test_file_stream_offset (&file) + MEGA - 1), ==, 0);
+  g_assert_false (vs_image_reader_finish (reader, NULL, &error));
+  g_assert_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IMAGE_INCOMPLETE);
+}
+
 static void
 add (const char *name, const TestWay *way, GTestDataFunc test)
 {
@@ -435,5 +453,6 @@ main (int argc, char **argv)
   g_test_add_func ("/image-broken/dying-decoder-is-told-of", test_decoder_dies);
   g_test_add_func ("/image-broken/missing-decoder-is-told-of", test_no_decoder);
   g_test_add_func ("/image-broken/endless-decoder-is-ended", test_endless_decoder);
+  g_test_add_func ("/image-broken/cut-while-loading-is-incomplete", test_cut_while_loading);
   return g_test_run ();
 }
