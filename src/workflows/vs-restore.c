@@ -24,30 +24,6 @@
 #define DEFINITION "domain.xml"
 
 /**
- * vs_save_check_same_guest:
- * @saved: the definition that the guest's memory belongs to
- * @wanted: what somebody wants instead
- * @error: where to put %VMSNAP_ERROR_INVALID_ARGUMENT
- *
- * Returns: whether the guest can't notice the difference
- */
-gboolean
-vs_save_check_same_guest (VsDomainDef *saved, VsDomainDef *wanted, GError **error)
-{
-  g_autofree char *difference = NULL;
-
-  if (!g_str_equal (saved->uuid, wanted->uuid))
-    difference = g_strdup_printf ("uuid: %s, now %s", saved->uuid, wanted->uuid);
-  else if (vs_domain_def_guest_abi_equal (saved, wanted, &difference))
-    return TRUE;
-  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT,
-               "The definition given isn't the saved guest's (%s); change only what the guest can't notice, such as the "
-               "paths of its disks",
-               difference);
-  return FALSE;
-}
-
-/**
  * vs_save_refuse_managed:
  * @domain: a domain
  * @what: what to do about it, besides starting it or removing the managed save
@@ -324,7 +300,7 @@ restore_free (Restore *restore)
 }
 
 static Restore *
-restore_new (VsSavedImage *image, const VsRestoreOptions *options, const VsRequest *request)
+restore_new (VsSavedImage *image, VsDomainDef *def, const VsRestoreOptions *options, const VsRequest *request)
 {
   Restore *restore = g_new0 (Restore, 1);
   g_autofree char *digest = vs_image_header_digest (image->header);
@@ -335,7 +311,7 @@ restore_new (VsSavedImage *image, const VsRestoreOptions *options, const VsReque
   restore->files = g_object_ref (image->files);
   restore->request = *request;
   restore->request.files = restore->files;
-  restore->def = vs_domain_def_ref (options->def != NULL ? options->def : image->def);
+  restore->def = vs_domain_def_ref (def);
   restore->inactive_def = image->inactive_def != NULL ? vs_domain_def_ref (image->inactive_def) : NULL;
   restore->persistent = image->persistent;
   restore->facts = json_object_new ();
@@ -400,29 +376,32 @@ on_made (GObject *source, GAsyncResult *result, gpointer user_data)
   return_job (task, job, error);
 }
 
-static gboolean
+/* The definition that the guest is to have. */
+static VsDomainDef *
 check_restore (VsEngine *engine, VsSavedImage *image, const VsRestoreOptions *options, GError **error)
 {
+  g_autoptr (VsDomainDef) def = NULL;
   VsDomain *domain;
 
   if (!vs_image_header_check_complete (image->header, error))
-    return FALSE;
+    return NULL;
   if (image->def == NULL)
     {
       g_propagate_error (error, g_error_copy (image->def_error));
-      return FALSE;
+      return NULL;
     }
   if (options->def == NULL)
-    return TRUE;
-  if (!vs_save_check_same_guest (image->def, options->def, error))
-    return FALSE;
+    return vs_domain_def_ref (image->def);
+  def = vs_save_check_same_guest (image->def, options->def, error);
+  if (def == NULL)
+    return NULL;
   domain = vs_engine_find_domain (engine, image->def->uuid);
-  if (domain == NULL || g_str_equal (vs_domain_get_name (domain), options->def->name))
-    return TRUE;
+  if (domain == NULL || g_str_equal (vs_domain_get_name (domain), def->name))
+    return g_steal_pointer (&def);
   g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT,
                "The domain %s is called %s here, and keeps its name: the definition given can't call it %s",
-               options->def->uuid, vs_domain_get_name (domain), options->def->name);
-  return FALSE;
+               def->uuid, vs_domain_get_name (domain), def->name);
+  return NULL;
 }
 
 /**
@@ -447,17 +426,19 @@ vs_operation_restore_async (VsEngine *engine,
                             gpointer user_data)
 {
   g_autoptr (GTask) task = g_task_new (engine, NULL, callback, user_data);
+  g_autoptr (VsDomainDef) def = NULL;
   VsDomain *domain;
   Restore *restore;
   GError *error = NULL;
   VsJob *job;
 
-  if (!check_restore (engine, image, options, &error))
+  def = check_restore (engine, image, options, &error);
+  if (def == NULL)
     {
       g_task_return_error (task, error);
       return;
     }
-  restore = restore_new (image, options, request);
+  restore = restore_new (image, def, options, request);
   g_task_set_task_data (task, restore, (GDestroyNotify) restore_free);
   domain = vs_engine_find_domain (engine, restore->def->uuid);
   if (domain == NULL)

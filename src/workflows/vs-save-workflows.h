@@ -12,9 +12,9 @@ extern const VsWorkflow vs_workflow_managed_save;
 extern const VsWorkflow vs_workflow_restore;
 extern const VsWorkflow vs_workflow_start_restore;
 
-gboolean vs_save_check_same_guest (VsDomainDef *saved,
-                                   VsDomainDef *wanted,
-                                   GError **error);
+VsDomainDef *vs_save_check_same_guest (VsDomainDef *saved,
+                                       VsDomainDef *wanted,
+                                       GError **error);
 gboolean vs_save_refuse_managed (VsDomain *domain,
                                  const char *what,
                                  GError **error);

@@ -309,15 +309,25 @@ refuse (VsDomain *domain, const char *what, GError **error)
   return FALSE;
 }
 
+/* What is written into the image is what has been checked. */
 static gboolean
-check_definition (VsDomain *domain, const char *xml, GError **error)
+check_definition (VsDomain *domain, JsonObject *facts, GError **error)
 {
+  const char *xml = json_object_get_string_member_with_default (facts, FACT_XML, NULL);
   g_autoptr (VsDomainDef) wanted = NULL;
+  g_autoptr (VsDomainDef) checked = NULL;
+  g_autofree char *text = NULL;
 
   if (xml == NULL)
     return TRUE;
   wanted = vs_domain_def_parse (xml, VS_DOMAIN_DEF_NONE, error);
-  return wanted != NULL && vs_save_check_same_guest (vs_domain_get_def (domain), wanted, error);
+  if (wanted != NULL)
+    checked = vs_save_check_same_guest (vs_domain_get_def (domain), wanted, error);
+  if (checked == NULL)
+    return FALSE;
+  text = vs_domain_def_format (checked);
+  json_object_set_string_member (facts, FACT_XML, text);
+  return TRUE;
 }
 
 static void
@@ -348,7 +358,7 @@ check (VsEngine *engine, VsDomain *domain, JsonObject *facts, GError **error)
   if (managed && !vs_domain_get_persistent (domain))
     return refuse (domain, "it is transient, and would be gone with its managed save; save it into a file, or define it",
                    error);
-  if (!check_definition (domain, json_object_get_string_member_with_default (facts, FACT_XML, NULL), error))
+  if (!check_definition (domain, facts, error))
     return FALSE;
   vs_steps_note_state (domain, facts);
   note_cookie (domain, facts);

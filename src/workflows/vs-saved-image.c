@@ -13,6 +13,46 @@
 #include "vs-save-workflows.h"
 #include "vs-save-xml.h"
 
+/* `q35` and `pc` are always the newest of their family, and so is what isn't said. */
+static gboolean
+is_newest_of (const char *machine, const char *versioned)
+{
+  return machine == NULL || (g_str_equal (machine, "q35") && g_str_has_prefix (versioned, "pc-q35-"))
+         || (g_str_equal (machine, "pc") && g_str_has_prefix (versioned, "pc-i440fx-"));
+}
+
+/**
+ * vs_save_check_same_guest:
+ * @saved: the definition that the guest's memory belongs to
+ * @wanted: what somebody wants instead
+ * @error: where to put %VMSNAP_ERROR_INVALID_ARGUMENT
+ *
+ * Returns: (transfer full) (nullable): @wanted, if the guest can't notice the difference; with the version of @saved
+ * where it names a machine without one
+ */
+VsDomainDef *
+vs_save_check_same_guest (VsDomainDef *saved, VsDomainDef *wanted, GError **error)
+{
+  g_autoptr (VsDomainDef) versioned = NULL;
+  g_autofree char *difference = NULL;
+
+  if (saved->os.machine != NULL && is_newest_of (wanted->os.machine, saved->os.machine))
+    versioned = vs_domain_def_copy_with_machine (wanted, saved->os.machine, error);
+  else
+    versioned = vs_domain_def_ref (wanted);
+  if (versioned == NULL)
+    return NULL;
+  if (!g_str_equal (saved->uuid, wanted->uuid))
+    difference = g_strdup_printf ("uuid: %s, now %s", saved->uuid, wanted->uuid);
+  else if (vs_domain_def_guest_abi_equal (saved, versioned, &difference))
+    return g_steal_pointer (&versioned);
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT,
+               "The definition given isn't the saved guest's (%s); change only what the guest can't notice, such as the "
+               "paths of its disks",
+               difference);
+  return NULL;
+}
+
 static void
 read_texts (VsSavedImage *self)
 {
@@ -212,14 +252,20 @@ change_alone (VsSavedImage *self, VsDomainDef *def, VsImageState state, GError *
 gboolean
 vs_saved_image_rewrite (VsSavedImage *self, VsDomainDef *def, VsImageState state, GError **error)
 {
+  g_autoptr (VsDomainDef) checked = NULL;
+
   if (self->def == NULL && (def != NULL || self->def_error->code == VMSNAP_ERROR_IMAGE_CORRUPT))
     {
       g_propagate_error (error, g_error_copy (self->def_error));
       return FALSE;
     }
-  if (def != NULL && !vs_save_check_same_guest (self->def, def, error))
-    return FALSE;
-  if (change_alone (self, def, state, error))
+  if (def != NULL)
+    {
+      checked = vs_save_check_same_guest (self->def, def, error);
+      if (checked == NULL)
+        return FALSE;
+    }
+  if (change_alone (self, checked, state, error))
     return TRUE;
   g_prefix_error (error, "The image of %s can't be changed: ", self->name);
   return FALSE;

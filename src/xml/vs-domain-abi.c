@@ -59,8 +59,8 @@ add_address (GPtrArray *facts, const char *device, const VsAddress *address)
   switch (address->type)
     {
     case VS_ADDRESS_PCI:
-      addf (facts, device, "address", "pci %04x:%02x:%02x.%x", address->domain, address->bus, address->slot,
-            address->function);
+      addf (facts, device, "address", "pci %04x:%02x:%02x.%x%s", address->domain, address->bus, address->slot,
+            address->function, address->multifunction == VS_TRISTATE_ON ? " multifunction" : "");
       break;
     case VS_ADDRESS_DRIVE:
     case VS_ADDRESS_VIRTIO_SERIAL:
@@ -129,6 +129,13 @@ add_cpu (GPtrArray *facts, const VsCpuDef *cpu)
   addf (facts, NULL, "CPU topology", "%u:%u:%u:%u", cpu->sockets, cpu->dies, cpu->cores, cpu->threads);
 }
 
+/* The one thing of a cache mode that a guest sees: whether its disk has a cache to flush. */
+static gboolean
+has_write_cache (const VsDiskDef *disk)
+{
+  return g_strcmp0 (disk->cache, "writethrough") != 0 && g_strcmp0 (disk->cache, "directsync") != 0;
+}
+
 static void
 add_disks (GPtrArray *facts, VsDomainDef *self)
 {
@@ -143,6 +150,8 @@ add_disks (GPtrArray *facts, VsDomainDef *self)
       add (facts, device, "bus", buses[disk->bus]);
       add (facts, device, "kind", disk->is_cdrom ? "cdrom" : "disk");
       addf (facts, device, "write protection", "%d", disk->readonly);
+      if (!disk->is_cdrom)
+        add (facts, device, "write cache", has_write_cache (disk) ? "on" : "off");
       add (facts, device, "serial number", disk->serial != NULL ? disk->serial : "");
       add (facts, device, "WWN", disk->wwn != NULL ? disk->wwn : "");
       addf (facts, device, "queues", "%u", disk->queues);
@@ -357,8 +366,8 @@ list_facts (VsDomainDef *self)
  * @other: the one that it shall run with
  * @first_difference: (out) (optional): what differs, for a message: `memory: 1073741824 bytes, now 2147483648 bytes`
  *
- * Compares what a guest could notice. Paths and formats of disks, cache modes, boot order, graphics and whatever else
- * the host's side alone sees don't count.
+ * Compares what a guest could notice. Paths and formats of disks, boot order, graphics and whatever else the host's side
+ * alone sees don't count; of cache modes only whether the guest's disk has a write cache does.
  *
  * Returns: whether a guest of @self can go on with @other
  */

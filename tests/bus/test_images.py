@@ -167,6 +167,14 @@ class Rewrite(ImageCase):
         self.rewrite(running=True)
         self.assert_unchanged(before)
 
+    def test_machine_without_a_version_keeps_the_saved_one(self):
+        self.write(self.xml.replace("machine='pc'", "machine='pc-i440fx-7.2'"))
+        self.rewrite(xml=self.xml.replace("/somewhere", "/elsewhere"))
+        shown = self.inspect()["xml"]
+        self.assertIn("/elsewhere/", shown)
+        self.assertRegex(shown, "machine=.pc-i440fx-7.2.")
+        self.assert_fails("InvalidArgument", self.rewrite, xml=self.xml.replace("'pc'", "'q35'"), says="machine type")
+
     def test_definition_is_changed_and_the_state_of_the_guest_stays(self):
         self.rewrite(xml=self.xml.replace("/somewhere/disk.qcow2", "/elsewhere/a-much-longer-name.qcow2"), paused=True)
         shown = self.inspect()
