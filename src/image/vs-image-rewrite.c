@@ -17,6 +17,7 @@
 
 #include "vmsnap-error.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 #define MARKER "vmsnap-rewrite-1"
@@ -209,28 +210,29 @@ vs_image_rewrite (int fd, const VsImageHeader *header, GError **error)
 
 /**
  * vs_image_mark_partial:
- * @fd: a descriptor of the image, readable and writable
+ * @fd: a descriptor of the image, writable
  * @error: %VMSNAP_ERROR_IMAGE_CORRUPT: this is no image
  *
  * Says in an image that it isn't complete, because the guest whose state it has went on. Nothing but the magic is
- * looked at. May be done again.
+ * looked at, and not even that where @fd can't be read: then it must be known to be an image. May be done again.
  *
  * Returns: whether the image says so, and on the disk
  */
 gboolean
 vs_image_mark_partial (int fd, GError **error)
 {
-  g_autoptr (VsImageFile) file = vs_image_file_borrow (fd, VS_IMAGE_ACCESS_READ | VS_IMAGE_ACCESS_WRITE, error);
+  gboolean blind = (fcntl (fd, F_GETFL) & O_ACCMODE) == O_WRONLY;
+  g_autoptr (VsImageFile) file
+    = vs_image_file_borrow (fd, VS_IMAGE_ACCESS_WRITE | (blind ? 0 : VS_IMAGE_ACCESS_READ), error);
   guint8 magic[VS_IMAGE_MAGIC_SIZE] = { 0 };
   gsize got;
 
-  if (file == NULL || !vs_image_file_read (file, 0, magic, sizeof magic, &got, error))
+  if (file == NULL || (!blind && !vs_image_file_read (file, 0, magic, sizeof magic, &got, error)))
     return FALSE;
   if (memcmp (magic, VS_IMAGE_MAGIC_PART, sizeof magic) == 0)
     return TRUE;
-  if (memcmp (magic, VS_IMAGE_MAGIC_DONE, sizeof magic) == 0)
-    return vs_image_file_write (file, 0, (const guint8 *)VS_IMAGE_MAGIC_PART, VS_IMAGE_MAGIC_SIZE, error)
-           && vs_image_file_sync (file, error);
+  if (blind || memcmp (magic, VS_IMAGE_MAGIC_DONE, sizeof magic) == 0)
+    return write_synced (file, 0, (const guint8 *)VS_IMAGE_MAGIC_PART, VS_IMAGE_MAGIC_SIZE, error);
   g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IMAGE_CORRUPT, "this is no saved image: it doesn't begin as one does");
   return FALSE;
 }

@@ -84,11 +84,12 @@ open_noted (VsRun *run, int flags)
   return -1;
 }
 
-/* The image of an earlier life, or -1. A caller's is looked for in QEMU first, where no rights and no move matter. */
+/* The image of an earlier life, or -1. A caller's is looked for in QEMU first, where no rights and no move matter. What
+ * the caller can only write comes write-only if need be, unless it is to be read alone. */
 static int
 open_again (VsRun *run, int flags)
 {
-  int fd;
+  int kept, fd;
 
   if (vs_run_get_flag (run, FACT_MANAGED))
     {
@@ -96,12 +97,15 @@ open_again (VsRun *run, int flags)
 
       return open (path, flags | O_CLOEXEC);
     }
-  fd = vs_kept_file_take (run, vs_run_get_string (run, FACT_MARK));
-  if (fd >= 0 && (flags == O_RDWR || (fcntl (fd, F_GETFL) & O_ACCMODE) != O_WRONLY))
-    return fd;
-  if (fd >= 0)
-    close (fd);
-  return open_noted (run, flags);
+  kept = vs_kept_file_take (run, vs_run_get_string (run, FACT_MARK));
+  if (kept >= 0 && (fcntl (kept, F_GETFL) & O_ACCMODE) != O_WRONLY)
+    return kept;
+  fd = open_noted (run, flags);
+  if (fd < 0 && flags == O_RDWR)
+    return kept;
+  if (kept >= 0)
+    close (kept);
+  return fd;
 }
 
 static gboolean

@@ -16,10 +16,12 @@ TRIES = 12
 class Window(SavingCase):
     """A file that nobody can find again by the way that it had."""
 
-    def kill_when_whole(self, machine, image, moved):
+    def kill_when_whole(self, machine, image, moved, mode):
         """Saves, moves the file away, and kills the service when the file says that it is whole."""
         fd = os.open(image.path, os.O_RDWR | os.O_CREAT, 0o600)
-        job = machine.call("Save", "h", 0, fds=[fd])
+        given = os.open(image.path, mode)
+        job = machine.call("Save", "h", 0, fds=[given])
+        os.close(given)
         deadline = Deadline(DEFAULT)
         while os.fstat(fd).st_size < 4096:
             self.assertFalse(deadline.passed(), "the image is never begun")
@@ -31,12 +33,12 @@ class Window(SavingCase):
         os.close(fd)
         self.service.start()
 
-    def test_image_or_guest_but_never_both(self):
+    def check_never_both(self, mode):
         image, moved = self.image(), Image(self.folder() / "moved")
         machine = self.booted()
         before = machine.witness.mark("window")
         for _ in range(TRIES):
-            self.kill_when_whole(machine, image, moved)
+            self.kill_when_whole(machine, image, moved, mode)
             if machine.get("State") == "running":
                 self.assertEqual(moved.magic(), MAGIC_PART)
                 self.assert_unharmed(machine, before)
@@ -45,6 +47,12 @@ class Window(SavingCase):
                 self.restore(moved)
             before = self.assert_runs_on(machine, before)
             os.unlink(moved.path)
+
+    def test_image_or_guest_but_never_both(self):
+        self.check_never_both(os.O_RDWR)
+
+    def test_image_that_can_not_be_read_or_guest(self):
+        self.check_never_both(os.O_WRONLY)
 
 
 if __name__ == "__main__":

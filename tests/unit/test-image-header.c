@@ -252,6 +252,25 @@ test_partial (void)
 }
 
 static void
+test_partial_without_reading (void)
+{
+  g_autoptr (GByteArray) bytes = sample_libvirt ();
+  g_autoptr (GError) error = NULL;
+  g_autoptr (VsImageHeader) header = NULL;
+  int fd = sample_to_fd (bytes);
+  g_autofree char *path = g_strdup_printf ("/proc/self/fd/%d", fd);
+  int write_only = open (path, O_WRONLY | O_CLOEXEC);
+
+  g_assert_true (vs_image_mark_partial (write_only, &error));
+  g_assert_no_error (error);
+  header = vs_image_header_read (fd, &error);
+  g_assert_no_error (error);
+  g_assert_false (header->complete);
+  close (write_only);
+  close (fd);
+}
+
+static void
 test_foreign_is_not_marked (void)
 {
   g_autoptr (GByteArray) bytes = g_byte_array_new ();
@@ -326,6 +345,7 @@ main (int argc, char **argv)
   g_test_add_func ("/image-header/long-definition-is-refused", test_long_definition);
   g_test_add_func ("/image-header/cut-anywhere-is-incomplete", test_truncated);
   g_test_add_func ("/image-header/partial-is-read-and-not-complete", test_partial);
+  g_test_add_func ("/image-header/file-that-can-not-be-read-is-marked", test_partial_without_reading);
   g_test_add_func ("/image-header/foreign-file-is-not-marked", test_foreign_is_not_marked);
   g_test_add_func ("/image-header/unfit-descriptor-is-refused-in-words", test_descriptors);
   g_test_add_func ("/image-header/descriptor-keeps-its-offset", test_offset_stays);
