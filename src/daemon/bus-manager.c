@@ -115,7 +115,7 @@ on_created (GObject *source, GAsyncResult *result, gpointer user_data)
   BusCall *call = user_data;
   VsEngine *engine = VS_ENGINE (source);
   const CreateOptions *options = call->options;
-  VsStartOptions start = { .paused = options->paused };
+  VsStartOptions start = { .paused = options->paused, .create = TRUE };
   VsRequest request = bus_call_get_request (call, options->no_queue);
   g_autofree char *domain_path = NULL;
   g_autofree char *job_path = NULL;

@@ -23,11 +23,13 @@ extern const VsWorkflow *const vs_workflows[];
  * @paused: the guest stands still afterwards
  * @discard_managed_save: boot, and remove the managed save when that has worked, instead of restoring from it
  * @bypass_cache: read the managed save past the page cache; without one, nothing
+ * @create: it is the first start of a transient domain, which isn't started otherwise
  */
 typedef struct {
   gboolean paused;
   gboolean discard_managed_save;
   gboolean bypass_cache;
+  gboolean create;
 } VsStartOptions;
 
 VsJob *vs_operation_start (VsEngine *engine,

@@ -18,6 +18,7 @@
 
 #define FACT_NVRAM_CREATED "nvram-created"
 #define FACT_DISCARD "discard-managed-save"
+#define FACT_CREATE "create"
 
 static gboolean
 take_disks (VsRun *run, gpointer chains, GError **error)
@@ -299,11 +300,26 @@ vs_start_remove_managed_save (VsRun *run, GError **error)
          && vs_run_on_main (run, note_removed, NULL, error);
 }
 
+/* A transient domain lives as long as its guest: without one it is being made, or about to go. To boot it from the
+ * disks of a guest that couldn't be restored would make that guest's image useless. */
+static gboolean
+check_stays (VsDomain *domain, JsonObject *facts, GError **error)
+{
+  if (vs_domain_is_active (domain) || vs_domain_get_persistent (domain)
+      || json_object_get_boolean_member (facts, FACT_CREATE))
+    return TRUE;
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_STATE,
+               "%s is transient and has no guest: it is only just being created or restored, or about to go; create it "
+               "again, or define it",
+               vs_domain_get_name (domain));
+  return FALSE;
+}
+
 static gboolean
 check (VsEngine *engine, VsDomain *domain, JsonObject *facts, GError **error)
 {
   if (!vs_domain_is_active (domain))
-    return TRUE;
+    return check_stays (domain, facts, error);
   g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_STATE, "%s is %s already", vs_domain_get_name (domain),
                vmsnap_enum_to_nick (VMSNAP_TYPE_DOMAIN_STATE, vs_domain_get_state (domain)));
   return FALSE;
@@ -361,6 +377,10 @@ vs_operation_start (VsEngine *engine,
 
   json_object_set_boolean_member (facts, FACT_WANT_PAUSED, options->paused);
   json_object_set_boolean_member (facts, FACT_DISCARD, options->discard_managed_save);
+  json_object_set_boolean_member (facts, FACT_CREATE, options->create);
   json_object_set_boolean_member (facts, FACT_BYPASS_CACHE, options->bypass_cache);
+  /* Now already, though another job, which makes it, may be under way. */
+  if (!check_stays (domain, facts, error))
+    return NULL;
   return vs_engine_submit (engine, domain, &vs_workflow_start, facts, request, error);
 }

@@ -8,7 +8,7 @@ import os
 import shutil
 import struct
 
-from vmsnaptest import PrivateBus, Service, main, paths
+from vmsnaptest import BusError, PrivateBus, Service, main, paths
 
 from saving import ENCODINGS, MAGIC_PART, SavingCase, is_stock
 
@@ -229,6 +229,22 @@ class BrokenImages(SavingCase):
         self.restore(image)
         self.assertTrue(self.guest.get("Persistent"))
         self.assert_runs_on(self.guest, self.before)
+
+    def test_start_never_boots_what_could_not_be_restored(self):
+        image = self.saved(encoding="zstd")
+        start, size = image.stream_offset(), image.path.stat().st_size
+        self.guest.call("Undefine")
+        with self.changed(image, (start + size) // 2, b"\xa5\x5a\xa5\x5a\x00\xff"):
+            job = self.ask_restore(image)
+            # Whether its guest is there yet, and so whether it is refused at once or when its turn comes, isn't known.
+            try:
+                self.assert_job_fails("InvalidState", "transient", self.guest.call("Start"))
+            except BusError as error:
+                self.assert_error(error.name, error.message, "InvalidState", "transient")
+            self.assert_job_fails("ImageCorrupt", [], job)
+        self.assertFalse(self.guest.is_there())
+        self.assert_untouched()
+        self.bring_back(image)
 
     def test_sparse_image(self):
         if is_stock():
