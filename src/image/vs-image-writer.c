@@ -356,6 +356,8 @@ write_magic (VsImageWriter *self, const char *magic, GError **error)
 gboolean
 vs_image_writer_seal (VsImageWriter *self, GError **error)
 {
+  /* Where this fails it may be there all the same. */
+  self->header->sealed = TRUE;
   if (!write_magic (self, VS_IMAGE_MAGIC_DONE, error))
     return FALSE;
   self->is_over = TRUE;
@@ -393,6 +395,23 @@ is_broken (VsImageWriter *self)
   return self->pipe_fd >= 0 && poll (&look, 1, 0) == 1 && (look.revents & POLLERR) != 0;
 }
 
+/* It says Part from the beginning, unless it was sealed. */
+static gboolean
+take_seal_back (VsImageWriter *self)
+{
+  g_autofree char *link = g_strdup_printf ("/proc/self/fd/%d", self->file->fd);
+  g_autofree char *path = NULL;
+  g_autoptr (GError) local = NULL;
+
+  if (write_magic (self, VS_IMAGE_MAGIC_PART, &local))
+    return TRUE;
+  path = g_file_read_link (link, NULL);
+  if (self->header->sealed)
+    g_warning ("%s may still say that it is a whole image, which is of no use once its guest goes on; remove it: %s",
+               path != NULL ? path : "An image", local->message);
+  return FALSE;
+}
+
 /**
  * vs_image_writer_abort:
  * @self: a writer, in whatever state
@@ -423,7 +442,6 @@ vs_image_writer_abort (VsImageWriter *self)
   g_clear_pointer (&self->follow, vs_image_follow_stop);
   vs_image_file_set_direct (self->file, FALSE);
   self->is_over = TRUE;
-  (void)(write_magic (self, VS_IMAGE_MAGIC_PART, NULL)
-         && vs_image_file_cut (self->file, self->header->stream_offset, NULL));
+  (void)(take_seal_back (self) && vs_image_file_cut (self->file, self->header->stream_offset, NULL));
   return failure != NULL ? g_steal_pointer (&failure) : g_steal_pointer (&program_failure);
 }

@@ -14,6 +14,7 @@
 #include <glib/gstdio.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -227,6 +228,25 @@ test_abort_after_seal (void)
   g_assert_cmpint (test_file_state (&file), ==, TEST_FILE_COMPLETE);
   g_assert_null (vs_image_writer_abort (writer));
   g_assert_cmpint (test_file_state (&file), ==, TEST_FILE_PARTIAL);
+}
+
+/* The file takes nothing any more. */
+static void
+test_seal_that_stays (void)
+{
+  int fd = memfd_create ("image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  g_autoptr (VsImageHeader) header = vs_image_header_new (TEST_FILE_XML, NULL, VS_IMAGE_ENCODING_RAW, TRUE);
+  g_autoptr (VsImageWriter) writer = vs_image_writer_new (fd, header, VS_IMAGE_FLAGS_NONE, NULL);
+  g_autoptr (GError) error = NULL;
+
+  test_write_state (vs_image_writer_get_stream_fd (writer), 1000);
+  g_assert_true (vs_image_writer_finish (writer, NULL, &error));
+  g_assert_true (vs_image_writer_seal (writer, &error));
+  g_assert_cmpint (fcntl (fd, F_ADD_SEALS, F_SEAL_WRITE), ==, 0);
+  g_test_expect_message (G_LOG_DOMAIN, G_LOG_LEVEL_WARNING, "*/memfd:image*still say*");
+  g_assert_null (vs_image_writer_abort (writer));
+  g_test_assert_expected_messages ();
+  close (fd);
 }
 
 static void
@@ -447,6 +467,7 @@ main (int argc, char **argv)
   g_test_add_func ("/image-broken/failing-encoder-is-quoted", test_bad_encoder);
   g_test_add_func ("/image-broken/cancel-ends-the-wait-for-the-encoder", test_cancel);
   g_test_add_func ("/image-broken/abort-takes-the-seal-back", test_abort_after_seal);
+  g_test_add_func ("/image-broken/seal-that-stays-is-told-of", test_seal_that_stays);
   g_test_add_func ("/image-broken/free-gives-up", test_free_gives_up);
   g_test_add_func ("/image-broken/unfit-descriptor-is-refused-in-words", test_unfit_descriptors);
   g_test_add_func ("/image-broken/garbage-is-refused-before-it-is-read", test_garbage);
