@@ -17,6 +17,10 @@
  *
  * Brings a guest back out of a saved image. Its domain is made if it isn't known here. When the job has completed,
  * vmsnap_job_get_domain() tells which it is.
+ *
+ * The image belongs to the disks as they were when it was saved. Once the guest has run on, or anything else wrote to
+ * them, it is of no more use: restoring it damages the guest's file systems, and nothing warns of that. To come back to
+ * one point more than once, keep copies of the disks and put them back first, or take a snapshot.
  */
 void
 vmsnap_client_restore_domain (VmSnapClient *client,
@@ -59,6 +63,10 @@ vmsnap_client_restore_domain_finish (VmSnapClient *client, GAsyncResult *result,
  * Brings a guest back out of a saved image. Its domain is made if it isn't known here. When the job has completed,
  * vmsnap_job_get_domain() tells which it is.
  *
+ * The image belongs to the disks as they were when it was saved. Once the guest has run on, or anything else wrote to
+ * them, it is of no more use: restoring it damages the guest's file systems, and nothing warns of that. To come back to
+ * one point more than once, keep copies of the disks and put them back first, or take a snapshot.
+ *
  * Returns: (transfer full): the job that does it
  */
 VmSnapJob *
@@ -83,6 +91,7 @@ vmsnap_client_restore_domain_sync (VmSnapClient *client,
  * @user_data: for @callback
  *
  * As vmsnap_client_restore_domain(), from a file. The file is only read, and stays.
+ * The disks must be as they were when it was saved: once the guest has run on, don't restore it again.
  */
 void
 vmsnap_client_restore_domain_from_file (VmSnapClient *client,
@@ -125,6 +134,7 @@ vmsnap_client_restore_domain_from_file_finish (VmSnapClient *client, GAsyncResul
  * @error: why it was not done; also those of vmsnap_image_open()
  *
  * As vmsnap_client_restore_domain(), from a file. The file is only read, and stays.
+ * The disks must be as they were when it was saved: once the guest has run on, don't restore it again.
  *
  * Returns: (transfer full): the job that does it
  */

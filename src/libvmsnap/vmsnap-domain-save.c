@@ -19,6 +19,9 @@
  * Saves the guest: its memory and devices go into an image, from which vmsnap_client_restore_domain() brings it back.
  * When the job has completed, the guest is off; a transient domain is gone. If the job fails or is cancelled, the
  * guest is as it was, and the file is no complete image.
+ *
+ * The disks aren't in the image, and it belongs to them as they are at its end: once the guest has run on, it is of no
+ * more use.
  */
 void
 vmsnap_domain_save (VmSnapDomain *domain,
@@ -61,6 +64,9 @@ vmsnap_domain_save_finish (VmSnapDomain *domain, GAsyncResult *result, GError **
  * Saves the guest: its memory and devices go into an image, from which vmsnap_client_restore_domain() brings it back.
  * When the job has completed, the guest is off; a transient domain is gone. If the job fails or is cancelled, the
  * guest is as it was, and the file is no complete image.
+ *
+ * The disks aren't in the image, and it belongs to them as they are at its end: once the guest has run on, it is of no
+ * more use.
  *
  * Returns: (transfer full): the job that does it
  */

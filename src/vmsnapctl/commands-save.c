@@ -14,6 +14,12 @@
 /* How a saved image begins that is complete. */
 #define COMPLETE "LibvirtQemudSave"
 
+/* What damages a guest silently, if nobody says it. */
+#define DISKS_NOTE                                                                                                     \
+  "An image belongs to the disks as they were when it was saved: the guest remembers what is on them. Once it has\n"   \
+  "run on, the image is of no more use, and restoring it damages the guest's file systems. To come back to this\n"     \
+  "point more than once, keep copies of the disks beside the image, and put them back first; or take a snapshot."
+
 /* The options of all that save or restore; each has some of them. */
 typedef struct
 {
@@ -210,6 +216,7 @@ ctl_command_save (Ctl *ctl, int argc, char **argv)
     G_OPTION_ENTRY_NULL,
   };
 
+  ctl->note = DISKS_NOTE;
   if (!ctl_parse (ctl, entries, &argc, &argv, 2, 2) || !check_arguments (ctl, &arguments, &options))
     return CTL_USAGE;
   if (read_definition (&arguments, &options, &error))
@@ -274,6 +281,7 @@ ctl_command_restore (Ctl *ctl, int argc, char **argv)
     G_OPTION_ENTRY_NULL,
   };
 
+  ctl->note = DISKS_NOTE;
   if (!ctl_parse (ctl, entries, &argc, &argv, 1, 1) || !check_arguments (ctl, &arguments, &options))
     return CTL_USAGE;
   file = g_file_new_for_commandline_arg (argv[1]);

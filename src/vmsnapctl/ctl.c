@@ -106,6 +106,7 @@ ctl_parse (Ctl *ctl, const GOptionEntry *entries, int *argc, char ***argv, int l
 
   g_set_prgname (program);
   g_option_context_set_summary (context, summary);
+  g_option_context_set_description (context, ctl->note);
   if (entries != NULL)
     g_option_context_add_main_entries (context, entries, NULL);
   g_option_context_add_main_entries (context, globals, NULL);

@@ -26,6 +26,7 @@ typedef struct
 struct _Ctl
 {
   const CtlCommand *command;
+  const char *note; /* nullable: what the command's `--help` says below its options */
   gboolean session;
   gboolean system;
   gboolean json;

@@ -42,6 +42,12 @@ class SaveTest(SaveCase):
         self.assertRegex(restored.stdout, rf"^Restored round from {self.image} in \S+ m?s")
         self.assertEqual(self.state("round"), "running")
 
+    def test_help_says_that_an_image_belongs_to_its_disks(self):
+        for command in ("save", "restore"):
+            with self.subTest(command):
+                self.assertIn("belongs to the disks as they were when it was saved",
+                              self.ctl(command, "--help").stdout)
+
     def test_options_say_what_becomes_of_the_guest(self):
         self.start_domain("options")
         job = self.ask("save", "options", self.image, "--paused", "--compress", "--bypass-cache")
