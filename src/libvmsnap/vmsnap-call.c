@@ -13,12 +13,39 @@
  * _vmsnap_options:
  * @options: (nullable): an `a{sv}`, may be floating
  *
+ * For g_variant_new() with `@*`: whether @options are an `a{sv}` is seen when the call is made.
+ *
  * Returns: (transfer floating): @options, or an empty dictionary
  */
 GVariant *
 _vmsnap_options (GVariant *options)
 {
   return options != NULL ? options : g_variant_new_array (G_VARIANT_TYPE ("{sv}"), NULL, 0);
+}
+
+/*
+ * _vmsnap_options_check:
+ * @options: what a caller gave as options
+ * @error: %VMSNAP_ERROR_INVALID_ARGUMENT
+ */
+gboolean
+_vmsnap_options_check (GVariant *options, GError **error)
+{
+  if (g_variant_is_of_type (options, G_VARIANT_TYPE_VARDICT))
+    return TRUE;
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT,
+               "The options of a call are a variant of the type 'a{sv}', not of '%s'",
+               g_variant_get_type_string (options));
+  return FALSE;
+}
+
+/* The options are the last argument of every method. */
+static gboolean
+check_parameters (GVariant *parameters, GError **error)
+{
+  g_autoptr (GVariant) options = g_variant_get_child_value (parameters, g_variant_n_children (parameters) - 1);
+
+  return _vmsnap_options_check (options, error);
 }
 
 static GDBusConnection *
@@ -86,7 +113,7 @@ on_reply (GObject *connection, GAsyncResult *result, gpointer user_data)
 /*
  * _vmsnap_call_with_fds:
  * @source: a client or a proxy
- * @parameters: (transfer floating): the arguments
+ * @parameters: (transfer floating): the arguments, the options last
  * @fds: (nullable): the descriptors that the arguments of the type `h` count
  * @tag: the public function that this is for
  *
@@ -105,10 +132,18 @@ _vmsnap_call_with_fds (gpointer source,
                        gpointer tag)
 {
   GTask *task = g_task_new (source, cancellable, callback, user_data);
+  g_autoptr (GVariant) owned = g_variant_ref_sink (parameters);
+  GError *error = NULL;
 
   g_task_set_source_tag (task, tag);
+  if (!check_parameters (owned, &error))
+    {
+      g_task_return_error (task, error);
+      g_object_unref (task);
+      return;
+    }
   g_dbus_connection_call_with_unix_fd_list (source_connection (source), VMSNAP_BUS_NAME, source_path (source),
-                                            source_interface (source), method, parameters, NULL, source_flags (source),
+                                            source_interface (source), method, owned, NULL, source_flags (source),
                                             G_MAXINT, fds, cancellable, on_reply, task);
 }
 
@@ -149,12 +184,16 @@ _vmsnap_call_with_fds_sync (gpointer source,
                             GCancellable *cancellable,
                             GError **error)
 {
+  g_autoptr (GVariant) owned = g_variant_ref_sink (parameters);
   GError *local_error = NULL;
-  GVariant *reply = g_dbus_connection_call_with_unix_fd_list_sync (source_connection (source), VMSNAP_BUS_NAME,
-                                                                   source_path (source), source_interface (source),
-                                                                   method, parameters, NULL, source_flags (source),
-                                                                   G_MAXINT, fds, reply_fds, cancellable, &local_error);
+  GVariant *reply;
 
+  if (!check_parameters (owned, error))
+    return NULL;
+  reply = g_dbus_connection_call_with_unix_fd_list_sync (source_connection (source), VMSNAP_BUS_NAME,
+                                                         source_path (source), source_interface (source), method, owned,
+                                                         NULL, source_flags (source), G_MAXINT, fds, reply_fds,
+                                                         cancellable, &local_error);
   if (reply == NULL)
     {
       explain (local_error);

@@ -26,7 +26,7 @@ vmsnap_client_get_domain_by_name (VmSnapClient *client,
   g_return_if_fail (VMSNAP_IS_CLIENT (client));
   g_return_if_fail (name != NULL);
 
-  _vmsnap_call_for_objects (client, "GetDomainByName", g_variant_new ("(s@a{sv})", name, _vmsnap_options (NULL)),
+  _vmsnap_call_for_objects (client, "GetDomainByName", g_variant_new ("(s@*)", name, _vmsnap_options (NULL)),
                             cancellable, callback, user_data, vmsnap_client_get_domain_by_name);
 }
 
@@ -68,7 +68,7 @@ vmsnap_client_get_domain_by_name_sync (VmSnapClient *client,
   g_return_val_if_fail (name != NULL, NULL);
 
   return _vmsnap_take_object (_vmsnap_call_for_objects_sync (client, "GetDomainByName",
-                                                             g_variant_new ("(s@a{sv})", name, _vmsnap_options (NULL)),
+                                                             g_variant_new ("(s@*)", name, _vmsnap_options (NULL)),
                                                              cancellable, error));
 }
 
@@ -92,7 +92,7 @@ vmsnap_client_get_domain_by_uuid (VmSnapClient *client,
   g_return_if_fail (VMSNAP_IS_CLIENT (client));
   g_return_if_fail (uuid != NULL);
 
-  _vmsnap_call_for_objects (client, "GetDomainByUuid", g_variant_new ("(s@a{sv})", uuid, _vmsnap_options (NULL)),
+  _vmsnap_call_for_objects (client, "GetDomainByUuid", g_variant_new ("(s@*)", uuid, _vmsnap_options (NULL)),
                             cancellable, callback, user_data, vmsnap_client_get_domain_by_uuid);
 }
 
@@ -134,7 +134,7 @@ vmsnap_client_get_domain_by_uuid_sync (VmSnapClient *client,
   g_return_val_if_fail (uuid != NULL, NULL);
 
   return _vmsnap_take_object (_vmsnap_call_for_objects_sync (client, "GetDomainByUuid",
-                                                             g_variant_new ("(s@a{sv})", uuid, _vmsnap_options (NULL)),
+                                                             g_variant_new ("(s@*)", uuid, _vmsnap_options (NULL)),
                                                              cancellable, error));
 }
 
@@ -160,7 +160,7 @@ vmsnap_client_define_domain (VmSnapClient *client,
   g_return_if_fail (VMSNAP_IS_CLIENT (client));
   g_return_if_fail (xml != NULL);
 
-  _vmsnap_call_for_objects (client, "DefineDomain", g_variant_new ("(s@a{sv})", xml, _vmsnap_options (options)),
+  _vmsnap_call_for_objects (client, "DefineDomain", g_variant_new ("(s@*)", xml, _vmsnap_options (options)),
                             cancellable, callback, user_data, vmsnap_client_define_domain);
 }
 
@@ -203,7 +203,7 @@ vmsnap_client_define_domain_sync (VmSnapClient *client,
   g_return_val_if_fail (xml != NULL, NULL);
 
   return _vmsnap_take_object (
-    _vmsnap_call_for_objects_sync (client, "DefineDomain", g_variant_new ("(s@a{sv})", xml, _vmsnap_options (options)),
+    _vmsnap_call_for_objects_sync (client, "DefineDomain", g_variant_new ("(s@*)", xml, _vmsnap_options (options)),
                                    cancellable, error));
 }
 
@@ -242,7 +242,7 @@ vmsnap_client_create_domain (VmSnapClient *client,
   g_return_if_fail (VMSNAP_IS_CLIENT (client));
   g_return_if_fail (xml != NULL);
 
-  _vmsnap_call_for_objects (client, "CreateDomain", g_variant_new ("(s@a{sv})", xml, _vmsnap_options (options)),
+  _vmsnap_call_for_objects (client, "CreateDomain", g_variant_new ("(s@*)", xml, _vmsnap_options (options)),
                             cancellable, callback, user_data, vmsnap_client_create_domain);
 }
 
@@ -289,6 +289,6 @@ vmsnap_client_create_domain_sync (VmSnapClient *client,
   g_return_val_if_fail (VMSNAP_IS_CLIENT (client), NULL);
   g_return_val_if_fail (xml != NULL, NULL);
 
-  parameters = g_variant_new ("(s@a{sv})", xml, _vmsnap_options (options));
+  parameters = g_variant_new ("(s@*)", xml, _vmsnap_options (options));
   return take_created (_vmsnap_call_for_objects_sync (client, "CreateDomain", parameters, cancellable, error), job);
 }

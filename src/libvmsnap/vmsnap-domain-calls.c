@@ -25,7 +25,7 @@ vmsnap_domain_start (VmSnapDomain *domain,
 {
   g_return_if_fail (VMSNAP_IS_DOMAIN (domain));
 
-  _vmsnap_call_for_objects (domain, "Start", g_variant_new ("(@a{sv})", _vmsnap_options (options)), cancellable,
+  _vmsnap_call_for_objects (domain, "Start", g_variant_new ("(@*)", _vmsnap_options (options)), cancellable,
                             callback, user_data, vmsnap_domain_start);
 }
 
@@ -62,7 +62,7 @@ vmsnap_domain_start_sync (VmSnapDomain *domain, GVariant *options, GCancellable 
   g_return_val_if_fail (VMSNAP_IS_DOMAIN (domain), NULL);
 
   return _vmsnap_take_object (_vmsnap_call_for_objects_sync (domain, "Start",
-                                                             g_variant_new ("(@a{sv})", _vmsnap_options (options)),
+                                                             g_variant_new ("(@*)", _vmsnap_options (options)),
                                                              cancellable, error));
 }
 
@@ -85,7 +85,7 @@ vmsnap_domain_shutdown (VmSnapDomain *domain,
 {
   g_return_if_fail (VMSNAP_IS_DOMAIN (domain));
 
-  _vmsnap_call (domain, "Shutdown", g_variant_new ("(@a{sv})", _vmsnap_options (options)), cancellable, callback,
+  _vmsnap_call (domain, "Shutdown", g_variant_new ("(@*)", _vmsnap_options (options)), cancellable, callback,
                 user_data, vmsnap_domain_shutdown);
 }
 
@@ -122,7 +122,7 @@ vmsnap_domain_shutdown_sync (VmSnapDomain *domain, GVariant *options, GCancellab
   g_return_val_if_fail (VMSNAP_IS_DOMAIN (domain), FALSE);
 
   return _vmsnap_take_nothing (_vmsnap_call_sync (domain, "Shutdown",
-                                                  g_variant_new ("(@a{sv})", _vmsnap_options (options)), NULL,
+                                                  g_variant_new ("(@*)", _vmsnap_options (options)), NULL,
                                                   cancellable, error));
 }
 
@@ -145,7 +145,7 @@ vmsnap_domain_power_off (VmSnapDomain *domain,
 {
   g_return_if_fail (VMSNAP_IS_DOMAIN (domain));
 
-  _vmsnap_call (domain, "PowerOff", g_variant_new ("(@a{sv})", _vmsnap_options (options)), cancellable, callback,
+  _vmsnap_call (domain, "PowerOff", g_variant_new ("(@*)", _vmsnap_options (options)), cancellable, callback,
                 user_data, vmsnap_domain_power_off);
 }
 
@@ -182,7 +182,7 @@ vmsnap_domain_power_off_sync (VmSnapDomain *domain, GVariant *options, GCancella
   g_return_val_if_fail (VMSNAP_IS_DOMAIN (domain), FALSE);
 
   return _vmsnap_take_nothing (_vmsnap_call_sync (domain, "PowerOff",
-                                                  g_variant_new ("(@a{sv})", _vmsnap_options (options)), NULL,
+                                                  g_variant_new ("(@*)", _vmsnap_options (options)), NULL,
                                                   cancellable, error));
 }
 
@@ -205,7 +205,7 @@ vmsnap_domain_reset (VmSnapDomain *domain,
 {
   g_return_if_fail (VMSNAP_IS_DOMAIN (domain));
 
-  _vmsnap_call (domain, "Reset", g_variant_new ("(@a{sv})", _vmsnap_options (options)), cancellable, callback,
+  _vmsnap_call (domain, "Reset", g_variant_new ("(@*)", _vmsnap_options (options)), cancellable, callback,
                 user_data, vmsnap_domain_reset);
 }
 
@@ -242,7 +242,7 @@ vmsnap_domain_reset_sync (VmSnapDomain *domain, GVariant *options, GCancellable 
   g_return_val_if_fail (VMSNAP_IS_DOMAIN (domain), FALSE);
 
   return _vmsnap_take_nothing (_vmsnap_call_sync (domain, "Reset",
-                                                  g_variant_new ("(@a{sv})", _vmsnap_options (options)), NULL,
+                                                  g_variant_new ("(@*)", _vmsnap_options (options)), NULL,
                                                   cancellable, error));
 }
 
@@ -265,7 +265,7 @@ vmsnap_domain_pause (VmSnapDomain *domain,
 {
   g_return_if_fail (VMSNAP_IS_DOMAIN (domain));
 
-  _vmsnap_call (domain, "Pause", g_variant_new ("(@a{sv})", _vmsnap_options (options)), cancellable, callback,
+  _vmsnap_call (domain, "Pause", g_variant_new ("(@*)", _vmsnap_options (options)), cancellable, callback,
                 user_data, vmsnap_domain_pause);
 }
 
@@ -302,7 +302,7 @@ vmsnap_domain_pause_sync (VmSnapDomain *domain, GVariant *options, GCancellable 
   g_return_val_if_fail (VMSNAP_IS_DOMAIN (domain), FALSE);
 
   return _vmsnap_take_nothing (_vmsnap_call_sync (domain, "Pause",
-                                                  g_variant_new ("(@a{sv})", _vmsnap_options (options)), NULL,
+                                                  g_variant_new ("(@*)", _vmsnap_options (options)), NULL,
                                                   cancellable, error));
 }
 
@@ -325,7 +325,7 @@ vmsnap_domain_resume (VmSnapDomain *domain,
 {
   g_return_if_fail (VMSNAP_IS_DOMAIN (domain));
 
-  _vmsnap_call (domain, "Resume", g_variant_new ("(@a{sv})", _vmsnap_options (options)), cancellable, callback,
+  _vmsnap_call (domain, "Resume", g_variant_new ("(@*)", _vmsnap_options (options)), cancellable, callback,
                 user_data, vmsnap_domain_resume);
 }
 
@@ -362,7 +362,7 @@ vmsnap_domain_resume_sync (VmSnapDomain *domain, GVariant *options, GCancellable
   g_return_val_if_fail (VMSNAP_IS_DOMAIN (domain), FALSE);
 
   return _vmsnap_take_nothing (_vmsnap_call_sync (domain, "Resume",
-                                                  g_variant_new ("(@a{sv})", _vmsnap_options (options)), NULL,
+                                                  g_variant_new ("(@*)", _vmsnap_options (options)), NULL,
                                                   cancellable, error));
 }
 
@@ -386,7 +386,7 @@ vmsnap_domain_undefine (VmSnapDomain *domain,
 {
   g_return_if_fail (VMSNAP_IS_DOMAIN (domain));
 
-  _vmsnap_call (domain, "Undefine", g_variant_new ("(@a{sv})", _vmsnap_options (options)), cancellable, callback,
+  _vmsnap_call (domain, "Undefine", g_variant_new ("(@*)", _vmsnap_options (options)), cancellable, callback,
                 user_data, vmsnap_domain_undefine);
 }
 
@@ -424,7 +424,7 @@ vmsnap_domain_undefine_sync (VmSnapDomain *domain, GVariant *options, GCancellab
   g_return_val_if_fail (VMSNAP_IS_DOMAIN (domain), FALSE);
 
   return _vmsnap_take_nothing (_vmsnap_call_sync (domain, "Undefine",
-                                                  g_variant_new ("(@a{sv})", _vmsnap_options (options)), NULL,
+                                                  g_variant_new ("(@*)", _vmsnap_options (options)), NULL,
                                                   cancellable, error));
 }
 
@@ -447,7 +447,7 @@ vmsnap_domain_get_xml (VmSnapDomain *domain,
 {
   g_return_if_fail (VMSNAP_IS_DOMAIN (domain));
 
-  _vmsnap_call (domain, "GetXml", g_variant_new ("(@a{sv})", _vmsnap_options (options)), cancellable, callback,
+  _vmsnap_call (domain, "GetXml", g_variant_new ("(@*)", _vmsnap_options (options)), cancellable, callback,
                 user_data, vmsnap_domain_get_xml);
 }
 
@@ -484,6 +484,6 @@ vmsnap_domain_get_xml_sync (VmSnapDomain *domain, GVariant *options, GCancellabl
   g_return_val_if_fail (VMSNAP_IS_DOMAIN (domain), NULL);
 
   return _vmsnap_take_string (_vmsnap_call_sync (domain, "GetXml",
-                                                 g_variant_new ("(@a{sv})", _vmsnap_options (options)), NULL,
+                                                 g_variant_new ("(@*)", _vmsnap_options (options)), NULL,
                                                  cancellable, error));
 }

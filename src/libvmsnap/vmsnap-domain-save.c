@@ -180,7 +180,7 @@ vmsnap_domain_managed_save (VmSnapDomain *domain,
 {
   g_return_if_fail (VMSNAP_IS_DOMAIN (domain));
 
-  _vmsnap_call_for_objects (domain, "ManagedSave", g_variant_new ("(@a{sv})", _vmsnap_options (options)), cancellable,
+  _vmsnap_call_for_objects (domain, "ManagedSave", g_variant_new ("(@*)", _vmsnap_options (options)), cancellable,
                             callback, user_data, vmsnap_domain_managed_save);
 }
 
@@ -218,7 +218,7 @@ vmsnap_domain_managed_save_sync (VmSnapDomain *domain, GVariant *options, GCance
   g_return_val_if_fail (VMSNAP_IS_DOMAIN (domain), NULL);
 
   return _vmsnap_take_object (_vmsnap_call_for_objects_sync (domain, "ManagedSave",
-                                                             g_variant_new ("(@a{sv})", _vmsnap_options (options)),
+                                                             g_variant_new ("(@*)", _vmsnap_options (options)),
                                                              cancellable, error));
 }
 
@@ -241,7 +241,7 @@ vmsnap_domain_remove_managed_save (VmSnapDomain *domain,
 {
   g_return_if_fail (VMSNAP_IS_DOMAIN (domain));
 
-  _vmsnap_call (domain, "RemoveManagedSave", g_variant_new ("(@a{sv})", _vmsnap_options (options)), cancellable,
+  _vmsnap_call (domain, "RemoveManagedSave", g_variant_new ("(@*)", _vmsnap_options (options)), cancellable,
                 callback, user_data, vmsnap_domain_remove_managed_save);
 }
 
@@ -281,6 +281,6 @@ vmsnap_domain_remove_managed_save_sync (VmSnapDomain *domain,
   g_return_val_if_fail (VMSNAP_IS_DOMAIN (domain), FALSE);
 
   return _vmsnap_take_nothing (_vmsnap_call_sync (domain, "RemoveManagedSave",
-                                                  g_variant_new ("(@a{sv})", _vmsnap_options (options)), NULL,
+                                                  g_variant_new ("(@*)", _vmsnap_options (options)), NULL,
                                                   cancellable, error));
 }

@@ -28,7 +28,7 @@ vmsnap_domain_create_snapshot (VmSnapDomain *domain,
   g_return_if_fail (VMSNAP_IS_DOMAIN (domain));
   g_return_if_fail (name != NULL);
 
-  _vmsnap_call_for_objects (domain, "CreateSnapshot", g_variant_new ("(s@a{sv})", name, _vmsnap_options (options)),
+  _vmsnap_call_for_objects (domain, "CreateSnapshot", g_variant_new ("(s@*)", name, _vmsnap_options (options)),
                             cancellable, callback, user_data, vmsnap_domain_create_snapshot);
 }
 
@@ -72,7 +72,7 @@ vmsnap_domain_create_snapshot_sync (VmSnapDomain *domain,
 
   return _vmsnap_take_object (
     _vmsnap_call_for_objects_sync (domain, "CreateSnapshot",
-                                   g_variant_new ("(s@a{sv})", name, _vmsnap_options (options)), cancellable, error));
+                                   g_variant_new ("(s@*)", name, _vmsnap_options (options)), cancellable, error));
 }
 
 /**
@@ -98,7 +98,7 @@ vmsnap_domain_create_snapshot_from_xml (VmSnapDomain *domain,
   g_return_if_fail (xml != NULL);
 
   _vmsnap_call_for_objects (domain, "CreateSnapshotFromXml",
-                            g_variant_new ("(s@a{sv})", xml, _vmsnap_options (options)), cancellable, callback,
+                            g_variant_new ("(s@*)", xml, _vmsnap_options (options)), cancellable, callback,
                             user_data, vmsnap_domain_create_snapshot_from_xml);
 }
 
@@ -143,7 +143,7 @@ vmsnap_domain_create_snapshot_from_xml_sync (VmSnapDomain *domain,
 
   return _vmsnap_take_object (
     _vmsnap_call_for_objects_sync (domain, "CreateSnapshotFromXml",
-                                   g_variant_new ("(s@a{sv})", xml, _vmsnap_options (options)), cancellable, error));
+                                   g_variant_new ("(s@*)", xml, _vmsnap_options (options)), cancellable, error));
 }
 
 /**
@@ -166,7 +166,7 @@ vmsnap_domain_get_snapshot (VmSnapDomain *domain,
   g_return_if_fail (VMSNAP_IS_DOMAIN (domain));
   g_return_if_fail (name != NULL);
 
-  _vmsnap_call_for_objects (domain, "GetSnapshot", g_variant_new ("(s@a{sv})", name, _vmsnap_options (NULL)),
+  _vmsnap_call_for_objects (domain, "GetSnapshot", g_variant_new ("(s@*)", name, _vmsnap_options (NULL)),
                             cancellable, callback, user_data, vmsnap_domain_get_snapshot);
 }
 
@@ -204,7 +204,7 @@ vmsnap_domain_get_snapshot_sync (VmSnapDomain *domain, const char *name, GCancel
   g_return_val_if_fail (name != NULL, NULL);
 
   return _vmsnap_take_object (_vmsnap_call_for_objects_sync (domain, "GetSnapshot",
-                                                             g_variant_new ("(s@a{sv})", name, _vmsnap_options (NULL)),
+                                                             g_variant_new ("(s@*)", name, _vmsnap_options (NULL)),
                                                              cancellable, error));
 }
 
@@ -227,7 +227,7 @@ vmsnap_domain_list_snapshots (VmSnapDomain *domain,
 {
   g_return_if_fail (VMSNAP_IS_DOMAIN (domain));
 
-  _vmsnap_call_for_objects (domain, "ListSnapshots", g_variant_new ("(@a{sv})", _vmsnap_options (options)), cancellable,
+  _vmsnap_call_for_objects (domain, "ListSnapshots", g_variant_new ("(@*)", _vmsnap_options (options)), cancellable,
                             callback, user_data, vmsnap_domain_list_snapshots);
 }
 
@@ -264,7 +264,7 @@ vmsnap_domain_list_snapshots_sync (VmSnapDomain *domain, GVariant *options, GCan
   g_return_val_if_fail (VMSNAP_IS_DOMAIN (domain), NULL);
 
   return _vmsnap_take_list (_vmsnap_call_for_objects_sync (domain, "ListSnapshots",
-                                                           g_variant_new ("(@a{sv})", _vmsnap_options (options)),
+                                                           g_variant_new ("(@*)", _vmsnap_options (options)),
                                                            cancellable, error));
 }
 
@@ -287,7 +287,7 @@ vmsnap_domain_screenshot (VmSnapDomain *domain,
 
   g_return_if_fail (VMSNAP_IS_DOMAIN (domain));
 
-  parameters = g_variant_new ("(@a{sv})", _vmsnap_options (NULL));
+  parameters = g_variant_new ("(@*)", _vmsnap_options (NULL));
   _vmsnap_call (domain, "Screenshot", parameters, cancellable, callback, user_data, vmsnap_domain_screenshot);
 }
 
@@ -329,7 +329,7 @@ vmsnap_domain_screenshot_sync (VmSnapDomain *domain, GCancellable *cancellable, 
 
   g_return_val_if_fail (VMSNAP_IS_DOMAIN (domain), NULL);
 
-  parameters = g_variant_new ("(@a{sv})", _vmsnap_options (NULL));
+  parameters = g_variant_new ("(@*)", _vmsnap_options (NULL));
   reply = _vmsnap_call_sync (domain, "Screenshot", parameters, &fds, cancellable, error);
   return _vmsnap_take_stream (reply, fds, error);
 }

@@ -48,6 +48,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Call, call_free)
 static gboolean
 call_open (Call *call, GError **error)
 {
+  /* Before a file is made that nobody needs. */
+  if (!_vmsnap_options_check (call->options, error))
+    return FALSE;
   call->is_own = TRUE;
   call->fd = vmsnap_image_open (call->file, call->access, &call->created, error);
   return call->fd >= 0;
@@ -84,7 +87,7 @@ call_take_fds (Call *call, GError **error)
 static GVariant *
 call_parameters (Call *call)
 {
-  return g_variant_new ("(h@a{sv})", 0, call->options);
+  return g_variant_new ("(h@*)", 0, call->options);
 }
 
 static void

@@ -312,7 +312,7 @@ vmsnap_job_cancel (VmSnapJob *job, GCancellable *cancellable, GAsyncReadyCallbac
 {
   g_return_if_fail (VMSNAP_IS_JOB (job));
 
-  _vmsnap_call (job, "Cancel", g_variant_new ("(@a{sv})", _vmsnap_options (NULL)), cancellable, callback, user_data,
+  _vmsnap_call (job, "Cancel", g_variant_new ("(@*)", _vmsnap_options (NULL)), cancellable, callback, user_data,
                 vmsnap_job_cancel);
 }
 
@@ -348,7 +348,7 @@ vmsnap_job_cancel_sync (VmSnapJob *job, GCancellable *cancellable, GError **erro
   g_return_val_if_fail (VMSNAP_IS_JOB (job), FALSE);
 
   return _vmsnap_take_nothing (
-    _vmsnap_call_sync (job, "Cancel", g_variant_new ("(@a{sv})", _vmsnap_options (NULL)), NULL, cancellable, error));
+    _vmsnap_call_sync (job, "Cancel", g_variant_new ("(@*)", _vmsnap_options (NULL)), NULL, cancellable, error));
 }
 
 /**
@@ -365,7 +365,7 @@ vmsnap_job_dismiss (VmSnapJob *job, GCancellable *cancellable, GAsyncReadyCallba
 {
   g_return_if_fail (VMSNAP_IS_JOB (job));
 
-  _vmsnap_call (job, "Dismiss", g_variant_new ("(@a{sv})", _vmsnap_options (NULL)), cancellable, callback, user_data,
+  _vmsnap_call (job, "Dismiss", g_variant_new ("(@*)", _vmsnap_options (NULL)), cancellable, callback, user_data,
                 vmsnap_job_dismiss);
 }
 
@@ -401,5 +401,5 @@ vmsnap_job_dismiss_sync (VmSnapJob *job, GCancellable *cancellable, GError **err
   g_return_val_if_fail (VMSNAP_IS_JOB (job), FALSE);
 
   return _vmsnap_take_nothing (
-    _vmsnap_call_sync (job, "Dismiss", g_variant_new ("(@a{sv})", _vmsnap_options (NULL)), NULL, cancellable, error));
+    _vmsnap_call_sync (job, "Dismiss", g_variant_new ("(@*)", _vmsnap_options (NULL)), NULL, cancellable, error));
 }

@@ -14,6 +14,7 @@ G_BEGIN_DECLS
 /* vmsnap-call.c: method calls. The source of a call is a VmSnapClient (its calls go to the manager object) or one of
  * the proxies (its calls go to its own object). */
 GVariant *_vmsnap_options (GVariant *options);
+gboolean _vmsnap_options_check (GVariant *options, GError **error);
 void _vmsnap_call (gpointer source,
                    const char *method,
                    GVariant *parameters,

@@ -257,7 +257,7 @@ vmsnap_snapshot_revert (VmSnapSnapshot *snapshot,
 {
   g_return_if_fail (VMSNAP_IS_SNAPSHOT (snapshot));
 
-  _vmsnap_call_for_objects (snapshot, "Revert", g_variant_new ("(@a{sv})", _vmsnap_options (options)), cancellable,
+  _vmsnap_call_for_objects (snapshot, "Revert", g_variant_new ("(@*)", _vmsnap_options (options)), cancellable,
                             callback, user_data, vmsnap_snapshot_revert);
 }
 
@@ -294,7 +294,7 @@ vmsnap_snapshot_revert_sync (VmSnapSnapshot *snapshot, GVariant *options, GCance
   g_return_val_if_fail (VMSNAP_IS_SNAPSHOT (snapshot), NULL);
 
   return _vmsnap_take_object (_vmsnap_call_for_objects_sync (snapshot, "Revert",
-                                                             g_variant_new ("(@a{sv})", _vmsnap_options (options)),
+                                                             g_variant_new ("(@*)", _vmsnap_options (options)),
                                                              cancellable, error));
 }
 
@@ -317,7 +317,7 @@ vmsnap_snapshot_delete (VmSnapSnapshot *snapshot,
 {
   g_return_if_fail (VMSNAP_IS_SNAPSHOT (snapshot));
 
-  _vmsnap_call_for_objects (snapshot, "Delete", g_variant_new ("(@a{sv})", _vmsnap_options (options)), cancellable,
+  _vmsnap_call_for_objects (snapshot, "Delete", g_variant_new ("(@*)", _vmsnap_options (options)), cancellable,
                             callback, user_data, vmsnap_snapshot_delete);
 }
 
@@ -354,7 +354,7 @@ vmsnap_snapshot_delete_sync (VmSnapSnapshot *snapshot, GVariant *options, GCance
   g_return_val_if_fail (VMSNAP_IS_SNAPSHOT (snapshot), NULL);
 
   return _vmsnap_take_object (_vmsnap_call_for_objects_sync (snapshot, "Delete",
-                                                             g_variant_new ("(@a{sv})", _vmsnap_options (options)),
+                                                             g_variant_new ("(@*)", _vmsnap_options (options)),
                                                              cancellable, error));
 }
 
@@ -377,7 +377,7 @@ vmsnap_snapshot_get_xml (VmSnapSnapshot *snapshot,
 {
   g_return_if_fail (VMSNAP_IS_SNAPSHOT (snapshot));
 
-  _vmsnap_call (snapshot, "GetXml", g_variant_new ("(@a{sv})", _vmsnap_options (options)), cancellable, callback,
+  _vmsnap_call (snapshot, "GetXml", g_variant_new ("(@*)", _vmsnap_options (options)), cancellable, callback,
                 user_data, vmsnap_snapshot_get_xml);
 }
 
@@ -414,6 +414,6 @@ vmsnap_snapshot_get_xml_sync (VmSnapSnapshot *snapshot, GVariant *options, GCanc
   g_return_val_if_fail (VMSNAP_IS_SNAPSHOT (snapshot), NULL);
 
   return _vmsnap_take_string (_vmsnap_call_sync (snapshot, "GetXml",
-                                                 g_variant_new ("(@a{sv})", _vmsnap_options (options)), NULL,
+                                                 g_variant_new ("(@*)", _vmsnap_options (options)), NULL,
                                                  cancellable, error));
 }

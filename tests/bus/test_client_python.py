@@ -501,6 +501,25 @@ class SaveTest(LibraryTestCase):
         self.assert_vmsnap_error(VmSnap.Error.NOT_FOUND, self.library.restore_domain_from_file_sync, self.file, None,
                                  None)
 
+    def test_options_of_a_wrong_type_are_refused_before_anything_is_done(self):
+        self.make_domain("typed")
+        domain = self.find("typed")
+        wrong = GLib.Variant("s", "x")
+        for call, arguments in ((domain.save_to_file_sync, (self.file,)), (domain.save_sync, (0,)),
+                                (domain.managed_save_sync, ()), (domain.create_snapshot_sync, ("name",)),
+                                (domain.start_sync, ()), (self.library.restore_domain_sync, (0,)),
+                                (self.library.restore_domain_from_file_sync, (self.file,)),
+                                (self.library.rewrite_image_sync, (0,)),
+                                (self.library.rewrite_image_file_sync, (self.file,))):
+            with self.subTest(call):
+                error = self.assert_vmsnap_error(VmSnap.Error.INVALID_ARGUMENT, call, *arguments, wrong, None)
+                self.assertIn("a{sv}", error.message)
+        for call, arguments, finish in ((domain.save_to_file, (self.file,), domain.save_to_file_finish),
+                                        (domain.managed_save, (), domain.managed_save_finish)):
+            _source, result = self.finish(call, *arguments, wrong)
+            self.assert_vmsnap_error(VmSnap.Error.INVALID_ARGUMENT, finish, result)
+        self.assertEqual(list(self.directory.iterdir()), [])
+
     def test_images_are_opened_for_what_they_are_needed(self):
         fd, created = VmSnap.image_open(self.file, VmSnap.ImageAccess.SAVE)
         os.close(fd)
