@@ -9,7 +9,6 @@
 #include "vs-firmware.h"
 #include "vs-journal.h"
 
-#define DEFINITION "domain.xml"
 
 typedef struct
 {
@@ -171,7 +170,7 @@ write_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *ca
   GError *error = NULL;
 
   define->records = vs_engine_read_records (define->store, define->def->uuid);
-  if (transient || vs_store_write (define->store, define->def->uuid, NULL, DEFINITION, xml, -1, &error))
+  if (transient || vs_store_write (define->store, define->def->uuid, NULL, VS_STORE_DEFINITION, xml, -1, &error))
     g_task_return_boolean (task, TRUE);
   else
     g_task_return_error (task, error);

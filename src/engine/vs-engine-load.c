@@ -10,7 +10,6 @@
 
 #include "vmsnap-error.h"
 
-#define DEFINITION "domain.xml"
 #define SNAPSHOTS "snapshots"
 #define CURRENT "current-snapshot"
 /* A QEMU that doesn't answer holds up the whole service until it is left for later: briefly; somewhat longer where an
@@ -80,7 +79,7 @@ static VsDomainDef *
 read_definition (VsStore *store, const char *uuid)
 {
   g_autoptr (GError) error = NULL;
-  g_autofree char *xml = vs_store_read (store, uuid, NULL, DEFINITION, &error);
+  g_autofree char *xml = vs_store_read (store, uuid, NULL, VS_STORE_DEFINITION, &error);
   VsDomainDef *def;
 
   if (g_error_matches (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_FOUND))
@@ -92,7 +91,7 @@ read_definition (VsStore *store, const char *uuid)
       g_clear_pointer (&def, vs_domain_def_unref);
     }
   if (def == NULL)
-    vs_store_set_aside (store, uuid, NULL, DEFINITION, error);
+    vs_store_set_aside (store, uuid, NULL, VS_STORE_DEFINITION, error);
   return def;
 }
 

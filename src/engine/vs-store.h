@@ -5,7 +5,8 @@
 
 G_BEGIN_DECLS
 
-/* In a domain's own directory: the managed save, and what isn't one yet. */
+/* In a domain's own directory: the definition for its next start; the managed save, and what isn't one yet. */
+#define VS_STORE_DEFINITION "domain.xml"
 #define VS_STORE_MANAGED_SAVE "managed-save"
 #define VS_STORE_MANAGED_SAVE_PART "managed-save.part"
 

@@ -6,7 +6,6 @@
 
 #define SNAPSHOTS "snapshots"
 #define CURRENT "current-snapshot"
-#define DEFINITION "domain.xml"
 
 char *
 vs_record_file_name (const char *snapshot)
@@ -131,7 +130,7 @@ vs_record_set_definition (VsRun *run, VsDomainDef *def, GError **error)
   if (g_str_equal (xml, old_xml))
     return TRUE;
   if (persistent
-      && !vs_store_write (vs_run_get_store (run), vs_run_get_uuid (run), NULL, DEFINITION, xml, -1, error))
+      && !vs_store_write (vs_run_get_store (run), vs_run_get_uuid (run), NULL, VS_STORE_DEFINITION, xml, -1, error))
     return FALSE;
   return vs_run_on_main (run, show_definition, def, error);
 }

@@ -21,7 +21,6 @@
 #define FACT_IMAGE "image"           /* what the image said when it was looked at, in short */
 #define FACT_KEEP "keep"             /* the definition that stays, of a domain that wasn't known */
 #define FACT_RUN "run"
-#define DEFINITION "domain.xml"
 
 /**
  * vs_save_refuse_managed:
@@ -185,7 +184,7 @@ record (VsRun *run, GError **error)
     return TRUE;
   def = vs_domain_def_parse (xml, VS_DOMAIN_DEF_NONE, error);
   return def != NULL
-         && vs_store_write (vs_run_get_store (run), vs_run_get_uuid (run), NULL, DEFINITION, xml, -1, error)
+         && vs_store_write (vs_run_get_store (run), vs_run_get_uuid (run), NULL, VS_STORE_DEFINITION, xml, -1, error)
          && vs_run_on_main (run, show_persistent, def, error);
 }
 
@@ -194,7 +193,7 @@ unrecord (VsRun *run, GError **error)
 {
   if (vs_run_get_string (run, FACT_KEEP) == NULL)
     return TRUE;
-  return vs_store_remove (vs_run_get_store (run), vs_run_get_uuid (run), NULL, DEFINITION, error)
+  return vs_store_remove (vs_run_get_store (run), vs_run_get_uuid (run), NULL, VS_STORE_DEFINITION, error)
          && vs_run_on_main (run, show_persistent, NULL, error);
 }
 
