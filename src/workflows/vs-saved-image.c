@@ -28,22 +28,25 @@ is_newest_of (const char *machine, const char *versioned)
  * @error: where to put %VMSNAP_ERROR_INVALID_ARGUMENT
  *
  * Returns: (transfer full) (nullable): @wanted, if the guest can't notice the difference; with the version of @saved
- * where it names a machine without one
+ * where it names a machine without one, and with the uuid and MAC addresses of @saved where it names none
  */
 VsDomainDef *
 vs_save_check_same_guest (VsDomainDef *saved, VsDomainDef *wanted, GError **error)
 {
+  g_autoptr (VsDomainDef) named = vs_domain_def_copy_with_made_of (wanted, saved, error);
   g_autoptr (VsDomainDef) versioned = NULL;
   g_autofree char *difference = NULL;
 
-  if (saved->os.machine != NULL && is_newest_of (wanted->os.machine, saved->os.machine))
-    versioned = vs_domain_def_copy_with_machine (wanted, saved->os.machine, error);
+  if (named == NULL)
+    return NULL;
+  if (saved->os.machine != NULL && is_newest_of (named->os.machine, saved->os.machine))
+    versioned = vs_domain_def_copy_with_machine (named, saved->os.machine, error);
   else
-    versioned = vs_domain_def_ref (wanted);
+    versioned = vs_domain_def_ref (named);
   if (versioned == NULL)
     return NULL;
-  if (!g_str_equal (saved->uuid, wanted->uuid))
-    difference = g_strdup_printf ("uuid: %s, now %s", saved->uuid, wanted->uuid);
+  if (!g_str_equal (saved->uuid, versioned->uuid))
+    difference = g_strdup_printf ("uuid: %s, now %s", saved->uuid, versioned->uuid);
   else if (vs_domain_def_guest_abi_equal (saved, versioned, &difference))
     return g_steal_pointer (&versioned);
   g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT,

@@ -220,6 +220,7 @@ typedef enum {
  * @bridge: (nullable): for bridge: `bridge=` as written; for `type='network'`: `bridge=` of its source when a running
  *   libvirt wrote it there, else the name of the network
  * @mac: `52:54:00:…` in lower case; generated and written back when absent
+ * @mac_is_made: the text had none
  * @model: `virtio`, `e1000`, `e1000e`, `rtl8139`; `virtio` when absent
  * @ifname: (nullable): name for the tap device; libvirt's own automatic `vnetN` isn't kept here
  * @link: off: the cable is pulled
@@ -234,6 +235,7 @@ typedef struct {
   VsInterfaceType type;
   char *bridge;
   char *mac;
+  gboolean mac_is_made;
   char *model;
   char *ifname;
   VsTristate link;

@@ -41,6 +41,7 @@ read_mac (VsXmlProblems *problems, xmlNode *interface, VsInterfaceDef *self)
   if (text == NULL)
     {
       self->mac = make_mac ();
+      self->mac_is_made = TRUE;
       vs_xml_set_attr (vs_xml_ensure_child (interface, "mac", NULL), "address", self->mac);
       return;
     }

@@ -62,6 +62,44 @@ vs_domain_def_copy_with_uuid (VsDomainDef *self, const char *uuid, GError **erro
   return copy_with_text (self, "uuid", uuid, "name", error);
 }
 
+static void
+copy_macs (xmlDoc *doc, VsDomainDef *self, VsDomainDef *other)
+{
+  xmlNode *node = vs_xml_child (vs_xml_child (xmlDocGetRootElement (doc), "devices"), "interface");
+
+  for (guint i = 0; node != NULL && i < self->interfaces->len && i < other->interfaces->len; i++)
+    {
+      const VsInterfaceDef *ours = g_ptr_array_index (self->interfaces, i);
+      const VsInterfaceDef *theirs = g_ptr_array_index (other->interfaces, i);
+
+      if (ours->mac_is_made)
+        vs_xml_set_attr (vs_xml_child (node, "mac"), "address", theirs->mac);
+      node = vs_xml_next_sibling (node);
+    }
+}
+
+/**
+ * vs_domain_def_copy_with_made_of:
+ * @self: a definition
+ * @other: one of the same domain
+ * @error: %VMSNAP_ERROR_INVALID_XML when that can't be
+ *
+ * What was made for @self, as its text hadn't any, gives way to what @other has: the uuid, and the MAC addresses of the
+ * interfaces, in their order.
+ *
+ * Returns: (transfer full) (nullable): the changed copy
+ */
+VsDomainDef *
+vs_domain_def_copy_with_made_of (VsDomainDef *self, VsDomainDef *other, GError **error)
+{
+  xmlDoc *doc = copy_doc (self);
+
+  if (self->uuid_is_made)
+    vs_xml_set_text (vs_xml_child (xmlDocGetRootElement (doc), "uuid"), other->uuid);
+  copy_macs (doc, self, other);
+  return finish (doc, error);
+}
+
 /**
  * vs_domain_def_copy_with_machine:
  * @self: a definition

@@ -86,6 +86,7 @@ read_uuid (VsDomainDef *self, xmlNode *root, VsXmlProblems *problems)
   xmlNode *node = vs_xml_child (root, "uuid");
   g_autofree char *text = vs_xml_text (node);
 
+  self->uuid_is_made = text == NULL;
   if (text == NULL)
     self->uuid = g_uuid_string_random ();
   else

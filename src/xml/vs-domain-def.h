@@ -223,6 +223,7 @@ typedef struct {
  * VsDomainDef:
  * @name: a valid name, see vmsnap_name_is_valid()
  * @uuid: in lower case, with dashes; generated and written back when absent
+ * @uuid_is_made: the text had none
  * @title: (nullable): a line for people
  * @description: (nullable): more for people
  * @type: KVM or TCG
@@ -264,6 +265,7 @@ typedef struct {
 typedef struct {
   char *name;
   char *uuid;
+  gboolean uuid_is_made;
   char *title;
   char *description;
   VsDomainType type;
@@ -326,6 +328,9 @@ VsDomainDef *vs_domain_def_copy_with_name (VsDomainDef *self,
 VsDomainDef *vs_domain_def_copy_with_uuid (VsDomainDef *self,
                                            const char *uuid,
                                            GError **error);
+VsDomainDef *vs_domain_def_copy_with_made_of (VsDomainDef *self,
+                                              VsDomainDef *other,
+                                              GError **error);
 VsDomainDef *vs_domain_def_copy_with_machine (VsDomainDef *self,
                                               const char *machine,
                                               GError **error);

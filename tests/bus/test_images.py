@@ -175,6 +175,12 @@ class Rewrite(ImageCase):
         self.assertRegex(shown, "machine=.pc-i440fx-7.2.")
         self.assert_fails("InvalidArgument", self.rewrite, xml=self.xml.replace("'pc'", "'q35'"), says="machine type")
 
+    def test_definition_without_a_uuid_keeps_the_saved_one(self):
+        self.rewrite(xml=self.xml.replace(f"<uuid>{UUID}</uuid>", "").replace("/somewhere", "/elsewhere"))
+        shown = self.inspect()
+        self.assertEqual(shown["domain-uuid"], UUID)
+        self.assertIn("/elsewhere/", shown["xml"])
+
     def test_definition_is_changed_and_the_state_of_the_guest_stays(self):
         self.rewrite(xml=self.xml.replace("/somewhere/disk.qcow2", "/elsewhere/a-much-longer-name.qcow2"), paused=True)
         shown = self.inspect()
