@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define BAR_COLUMNS 24
+#define LEAST_BAR_COLUMNS 6
 #define PHASE_COLUMNS 28
 /* In microseconds: what is shorter has no rate worth telling. */
 #define RATE_TIME 200000
@@ -56,24 +57,57 @@ format_left (const CtlMoment *moment)
   return clock != NULL ? g_strdup_printf ("  ETA %s", clock) : g_strdup ("");
 }
 
+/* What stands behind the percentage: as much of it as fits into @columns, in order of importance. */
+static char *
+format_numbers (const CtlMoment *moment, guint columns)
+{
+  g_autofree char *bytes = format_bytes (moment);
+  g_autofree char *rate = format_rate (moment);
+  g_autofree char *left = format_left (moment);
+  g_autofree char *both = g_strconcat (bytes, left, NULL);
+  g_autofree char *all = g_strconcat (bytes, rate, left, NULL);
+  const char *const choices[] = { all, both, left, bytes };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (choices); i++)
+    if (ctl_text_width (choices[i]) <= columns)
+      return g_strdup (choices[i]);
+  return g_strdup ("");
+}
+
+/* What stands before it: the phase, and a bar if there is room for one. */
+static char *
+format_phase (const CtlMoment *moment, guint columns)
+{
+  g_autofree char *plain = ctl_format_plain (moment->phase, FALSE);
+  g_autofree char *phase = ctl_text_cut (plain, MIN (columns, PHASE_COLUMNS));
+  guint width = ctl_text_width (phase);
+  guint room = columns - width;
+  guint bar_columns = room > LEAST_BAR_COLUMNS ? MIN (room - 1, BAR_COLUMNS) : 0;
+  g_autofree char *bar = bar_columns > 0 ? ctl_format_bar (moment->fraction, bar_columns) : NULL;
+
+  if (bar == NULL)
+    return g_steal_pointer (&phase);
+  return g_strdup_printf ("%s%*s %s", phase, (int)MIN (room - 1 - bar_columns, PHASE_COLUMNS - width), "", bar);
+}
+
 /**
  * ctl_progress_format_bar:
  * @moment: how far it is
  * @columns: the width of the terminal
  *
- * Returns: (transfer full): phase, bar, percentage, bytes, their rate and the estimated time, cut to @columns
+ * Returns: (transfer full): phase, bar, percentage, bytes, their rate and the estimated time; where @columns are few, the
+ *   bar shrinks, and then what matters least is left out whole
  */
 char *
 ctl_progress_format_bar (const CtlMoment *moment, guint columns)
 {
+  g_autofree char *percent = g_strdup_printf (" %3u %%", (guint)(CLAMP (moment->fraction, 0.0, 1.0) * 100));
   g_autofree char *plain = ctl_format_plain (moment->phase, FALSE);
-  g_autofree char *phase = ctl_text_cut (plain, PHASE_COLUMNS);
-  g_autofree char *bar = ctl_format_bar (moment->fraction, BAR_COLUMNS);
-  g_autofree char *bytes = format_bytes (moment);
-  g_autofree char *rate = format_rate (moment);
-  g_autofree char *left = format_left (moment);
-  g_autofree char *line = g_strdup_printf ("%s%*s %s %3u %%%s%s%s", phase, (int)(PHASE_COLUMNS - ctl_text_width (phase)),
-                                           "", bar, (guint)(CLAMP (moment->fraction, 0.0, 1.0) * 100), bytes, rate, left);
+  guint fixed = MIN (ctl_text_width (plain), PHASE_COLUMNS) + ctl_text_width (percent);
+  g_autofree char *numbers = format_numbers (moment, columns > fixed ? columns - fixed : 0);
+  guint taken = ctl_text_width (percent) + ctl_text_width (numbers);
+  g_autofree char *phase = format_phase (moment, columns > taken ? columns - taken : 0);
+  g_autofree char *line = g_strconcat (phase, percent, numbers, NULL);
 
   return ctl_text_cut (line, columns);
 }

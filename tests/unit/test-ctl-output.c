@@ -179,6 +179,32 @@ test_progress_stays_in_its_line (void)
 }
 
 static void
+test_progress_leaves_out_whole_fields (void)
+{
+  const CtlMoment moment = { "Writing memory", 0.5, 512 * 1024, 1024 * 1024, 4 * G_USEC_PER_SEC, 128 * 1024 };
+  static const struct
+  {
+    guint columns;
+    const char *line;
+  } cases[] = {
+    { 99, "Writing memory           [###########...........]  50 %  512.0 KiB / 1.0 MiB  128.0 KiB/s  ETA 0:04" },
+    { 79, "Writing memory [######......]  50 %  512.0 KiB / 1.0 MiB  128.0 KiB/s  ETA 0:04" },
+    { 60, "Writing memory [###...]  50 %  512.0 KiB / 1.0 MiB  ETA 0:04" },
+    { 39, "Writing memory [###...]  50 %  ETA 0:04" },
+    { 30, "Writing memory  50 %  ETA 0:04" },
+    { 20, "Writing memory  50 %" },
+    { 12, "Writin  50 %" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *bar = ctl_progress_format_bar (&moment, cases[i].columns);
+
+      g_assert_cmpstr (bar, ==, cases[i].line);
+    }
+}
+
+static void
 test_progress_is_not_done_before_its_end (void)
 {
   const CtlMoment moment = { "Recording", 0.9999, 0, 0, 0, 0 };
@@ -242,6 +268,7 @@ main (int argc, char **argv)
   g_test_add_func ("/ctl/progress/shows-all", test_progress_shows_all);
   g_test_add_func ("/ctl/progress/without-sizes", test_progress_without_sizes);
   g_test_add_func ("/ctl/progress/stays-in-its-line", test_progress_stays_in_its_line);
+  g_test_add_func ("/ctl/progress/leaves-out-whole-fields", test_progress_leaves_out_whole_fields);
   g_test_add_func ("/ctl/progress/is-not-done-before-its-end", test_progress_is_not_done_before_its_end);
   g_test_add_func ("/ctl/progress/begins-in-words", test_progress_is_in_words);
   g_test_add_func ("/ctl/hint/bus-words-are-told-as-options", test_hints);
