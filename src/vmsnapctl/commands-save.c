@@ -61,6 +61,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (SaveArguments, save_arguments_clear)
       "FILE"                                                                                                           \
   }
 
+static const char *const encodings[] = { "raw", "zstd", "gzip", "xz", "lzop", "bzip2", "sparse", NULL };
+
 /* Says what is wrong with the command line, or collects the options of the call. */
 static gboolean
 check_arguments (Ctl *ctl, const SaveArguments *arguments, GVariantDict *options)
@@ -69,6 +71,8 @@ check_arguments (Ctl *ctl, const SaveArguments *arguments, GVariantDict *options
     ctl_usage (ctl, "--running and --paused exclude each other; give one of them");
   else if (arguments->compress && arguments->encoding != NULL)
     ctl_usage (ctl, "--compress and --encoding exclude each other; give one of them");
+  else if (arguments->encoding != NULL && !g_strv_contains (encodings, arguments->encoding))
+    ctl_usage (ctl, "There is no encoding '%s'; give raw, zstd, gzip, xz, lzop, bzip2 or sparse", arguments->encoding);
   else
     {
       ctl_option_flag (options, "running", arguments->running);
@@ -77,6 +81,16 @@ check_arguments (Ctl *ctl, const SaveArguments *arguments, GVariantDict *options
       ctl_option_string (options, "encoding", arguments->compress ? COMPRESSED : arguments->encoding);
       return TRUE;
     }
+  return FALSE;
+}
+
+/* Elsewhere this means standard input or output. */
+static gboolean
+check_name (Ctl *ctl, const char *name)
+{
+  if (!g_str_equal (name, "-"))
+    return TRUE;
+  ctl_usage (ctl, "An image needs a file, for its beginning is written last: '-' can't be one; './-' is, if you mean it");
   return FALSE;
 }
 
@@ -217,7 +231,8 @@ ctl_command_save (Ctl *ctl, int argc, char **argv)
   };
 
   ctl->note = DISKS_NOTE;
-  if (!ctl_parse (ctl, entries, &argc, &argv, 2, 2) || !check_arguments (ctl, &arguments, &options))
+  if (!ctl_parse (ctl, entries, &argc, &argv, 2, 2) || !check_name (ctl, argv[2])
+      || !check_arguments (ctl, &arguments, &options))
     return CTL_USAGE;
   if (read_definition (&arguments, &options, &error))
     domain = ctl_find_domain (ctl, argv[1], &error);
@@ -282,7 +297,8 @@ ctl_command_restore (Ctl *ctl, int argc, char **argv)
   };
 
   ctl->note = DISKS_NOTE;
-  if (!ctl_parse (ctl, entries, &argc, &argv, 1, 1) || !check_arguments (ctl, &arguments, &options))
+  if (!ctl_parse (ctl, entries, &argc, &argv, 1, 1) || !check_name (ctl, argv[1])
+      || !check_arguments (ctl, &arguments, &options))
     return CTL_USAGE;
   file = g_file_new_for_commandline_arg (argv[1]);
   if (read_definition (&arguments, &options, &error) && ctl_connect (ctl, &error))

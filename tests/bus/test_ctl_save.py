@@ -83,10 +83,19 @@ class SaveTest(SaveCase):
     def test_what_fails_leaves_no_new_file(self):
         self.make_domain("off")
         self.refused("shutoff", "save", "off", self.image)
-        self.refused("nonsense", "save", "off", self.image, "--encoding", "nonsense")
         self.refused("There is no domain", "save", "nobody", self.image)
         self.assert_no_file()
         self.refused("no-such-directory", "save", "off", "/no-such-directory/image")
+
+    def test_wrong_command_lines_leave_no_file(self):
+        self.make_domain("wrong")
+        for command in ("save", "managed-save"):
+            arguments = (command, "wrong") + ((self.image,) if command == "save" else ())
+            said = self.refused("There is no encoding 'nonsense'", *arguments, "--encoding", "nonsense", status=2)
+            self.assertNotIn("hint", said)
+        self.refused("needs a file", "save", "wrong", "-", status=2, cwd=self.directory)
+        self.refused("needs a file", "restore", "-", status=2)
+        self.assert_no_file()
 
     def test_failed_save_leaves_an_existing_file(self):
         self.make_domain("careful", uuid=OTHER)
