@@ -70,7 +70,7 @@ ctl_command_image_show (Ctl *ctl, int argc, char **argv)
     return CTL_USAGE;
   info = inspect (ctl, argv[1], &error);
   if (info == NULL)
-    return ctl_fail (error);
+    return ctl_fail_image (error, argv[1]);
   if (xml)
     ctl_print_xml (vmsnap_image_info_get_xml (info), ctl->json);
   else if (ctl->json)
@@ -116,7 +116,7 @@ edit (Image *image)
   gboolean changed;
 
   if (info == NULL || !ctl_edit (vmsnap_image_info_get_xml (info), take_xml, image, &changed, &error))
-    return ctl_fail (error);
+    return ctl_fail_image (error, image->name);
   ctl_done (image->ctl, changed ? "Changed %s" : "Nothing was changed in %s", image->name);
   return CTL_OK;
 }
@@ -151,7 +151,7 @@ ctl_command_image_edit (Ctl *ctl, int argc, char **argv)
   ctl_option_flag (&options, "paused", paused);
   ctl_option_string (&options, "xml", xml);
   if (!ctl_connect (ctl, &error) || !rewrite (&image, &options, &error))
-    return ctl_fail (error);
+    return ctl_fail_image (error, image.name);
   ctl_done (ctl, "Changed %s", image.name);
   return CTL_OK;
 }

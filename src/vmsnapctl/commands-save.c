@@ -303,6 +303,8 @@ ctl_command_restore (Ctl *ctl, int argc, char **argv)
   file = g_file_new_for_commandline_arg (argv[1]);
   if (read_definition (&arguments, &options, &error) && ctl_connect (ctl, &error))
     job = vmsnap_client_restore_domain_from_file_sync (ctl->client, file, ctl_options (ctl, &options), NULL, &error);
+  if (job == NULL)
+    return ctl_fail_image (error, argv[1]);
   name = name_of (ctl, job, "the guest");
   return ctl_finish_job (ctl, job, error, "Restored %s from %s", name, argv[1]);
 }

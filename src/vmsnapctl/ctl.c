@@ -162,6 +162,26 @@ ctl_fail (GError *error)
 }
 
 /**
+ * ctl_fail_image:
+ * @error: (transfer full): why it failed
+ * @name: the image that the user named
+ *
+ * The service sees a descriptor alone, and can't say which file is wrong.
+ *
+ * Returns: the exit status for a failure, after telling the reason
+ */
+CtlExit
+ctl_fail_image (GError *error, const char *name)
+{
+  gboolean is_image = g_error_matches (error, VMSNAP_ERROR, VMSNAP_ERROR_IMAGE_CORRUPT)
+                      || g_error_matches (error, VMSNAP_ERROR, VMSNAP_ERROR_IMAGE_INCOMPLETE);
+
+  if (is_image && strstr (error->message, name) == NULL)
+    g_prefix_error (&error, "%s: ", name);
+  return ctl_fail (error);
+}
+
+/**
  * ctl_done:
  * @ctl: the program's state
  * @format: what has been done

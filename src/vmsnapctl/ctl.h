@@ -50,6 +50,7 @@ gboolean ctl_parse_globals (Ctl *ctl, int *argc, char ***argv, const char *descr
 gboolean ctl_parse (Ctl *ctl, const GOptionEntry *entries, int *argc, char ***argv, int least, int most);
 CtlExit ctl_usage (Ctl *ctl, const char *format, ...) G_GNUC_PRINTF (2, 3);
 CtlExit ctl_fail (GError *error);
+CtlExit ctl_fail_image (GError *error, const char *name);
 void ctl_done (Ctl *ctl, const char *format, ...) G_GNUC_PRINTF (2, 3);
 
 gboolean ctl_connect (Ctl *ctl, GError **error);

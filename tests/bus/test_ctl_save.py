@@ -155,7 +155,8 @@ class SaveTest(SaveCase):
 
     def test_what_can_not_be_restored_is_told(self):
         self.image.write_bytes(image_bytes(plain_xml("broken", uuid=OTHER))[:100])
-        self.refused("complete", "restore", self.image)
+        said = self.refused("complete", "restore", self.image)
+        self.assertTrue(said.startswith(f"vmsnapctl: {self.image}: "), said)
         self.refused("No such file", "restore", self.directory / "none")
         self.refused("neither a regular file", "restore", self.directory)
 
@@ -228,8 +229,9 @@ class ImageTest(SaveCase):
     def test_what_is_no_image_is_refused(self):
         for content, says in ((b"", "empty"), (b"#!/bin/sh\n" * 20, "no saved image"), (b"LibvirtQemudSave", "complete")):
             self.image.write_bytes(content)
-            self.refused(says, "image", "show", self.image)
-            self.refused(says, "image", "edit", self.image, "--paused")
+            for command in (("image", "show"), ("image", "edit", "--paused"), ("restore",)):
+                said = self.refused(says, *command, self.image)
+                self.assertTrue(said.startswith(f"vmsnapctl: {self.image}: "), said)
 
     def test_options_change_it_without_an_editor(self):
         self.assertEqual(self.ctl("image", "edit", self.image, "--paused").stdout, f"Changed {self.image}\n")
