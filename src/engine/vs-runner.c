@@ -116,7 +116,7 @@ undo_steps (VsRun *self, guint from, GError **error)
         g_warning ("The journal of job %u can't follow its undoing", self->journal->number);
       if (!insist (self, step->undo, error))
         {
-          g_prefix_error (error, "“%s”: ", step->phase);
+          g_prefix_error (error, "'%s': ", step->phase);
           self->undoing = FALSE;
           return FALSE;
         }

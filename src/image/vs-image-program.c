@@ -227,6 +227,7 @@ judge (VsImageProgram *self, GError **error)
 {
   g_autofree char *words = NULL;
   g_autofree char *end = NULL;
+  int code;
 
   if (WIFEXITED (self->status) && WEXITSTATUS (self->status) == 0)
     return TRUE;
@@ -235,8 +236,10 @@ judge (VsImageProgram *self, GError **error)
     end = g_strdup_printf ("was killed by signal %d", WTERMSIG (self->status));
   else
     end = g_strdup_printf ("failed with status %d", WEXITSTATUS (self->status));
-  g_set_error (error, VMSNAP_ERROR, guess_code (self, words), "%s, which the image goes through, %s%s%s", self->name,
-               end, *words != '\0' ? ": " : ", without a word", words);
+  code = guess_code (self, words);
+  g_set_error (error, VMSNAP_ERROR, code, "%s, which the image goes through, %s%s%s%s", self->name, end,
+               *words != '\0' ? ": " : ", without a word", words,
+               code == VMSNAP_ERROR_NO_SPACE ? "; make room, or save it elsewhere" : "");
   return FALSE;
 }
 

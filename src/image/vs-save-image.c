@@ -332,7 +332,7 @@ vs_image_header_check_complete (const VsImageHeader *header, GError **error)
     return TRUE;
   if (!header->sealed)
     return incomplete (error, "saving was never finished, or failed; it can't be restored");
-  return incomplete (error, "its file is shorter than it was when it was saved; get it again from where it was copied");
+  return incomplete (error, "its file is shorter than it was when it was saved; if it is a copy, copy it again");
 }
 
 static gboolean

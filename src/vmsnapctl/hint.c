@@ -19,6 +19,7 @@ static const struct
   { "queue=false", "queue=false is --no-queue" },
   { "'queue'", "calling without 'queue' is leaving out --no-queue" },
   { "'disks'", "'disks' is --disk" },
+  { "start with discard-managed-save", "discard-managed-save is --discard-managed-save" },
   { "metadata-only", "metadata-only is --metadata-only" },
 };
 

@@ -107,7 +107,7 @@ vs_migration_check_sparse (VsRun *run, GError **error)
     return TRUE;
   qmp_client_get_version (monitor, &major, &minor, &micro);
   g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED,
-               "An image with the encoding “sparse” needs QEMU 9.0 or later, and the guest of %s runs with %u.%u.%u",
+               "An image with the encoding 'sparse' needs QEMU 9.0 or later, and the guest of %s runs with %u.%u.%u",
                vs_run_get_def (run)->name, major, minor, micro);
   return FALSE;
 }

@@ -395,7 +395,7 @@ vs_operation_snapshot_create_internal (VsEngine *engine,
       g_autofree char *shown = g_utf8_make_valid (made, MIN (strlen (made), 100));
 
       g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT,
-                   "“%s” can't name a snapshot: a name is 1 to %d bytes of UTF-8 without '/' and control characters",
+                   "'%s' can't name a snapshot: a name is 1 to %d bytes of UTF-8 without '/' and control characters",
                    shown, VMSNAP_NAME_MAX);
       return NULL;
     }

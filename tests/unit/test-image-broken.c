@@ -138,7 +138,7 @@ static const struct
   { "kill -9 $$", "was killed by signal 9", VMSNAP_ERROR_IO },
   { "cat; exit 1", "failed with status 1, without a word", VMSNAP_ERROR_IO },
   { "yes garbage | head -c 10000000 >&2; exit 1", "garbage garbage", VMSNAP_ERROR_IO },
-  { "echo 'write error: No space left on device' >&2; exit 1", "No space left", VMSNAP_ERROR_NO_SPACE },
+  { "echo 'write error: No space left on device' >&2; exit 1", "No space left on device; make room", VMSNAP_ERROR_NO_SPACE },
   { "cat >/dev/null", "nothing of the guest's state arrived", VMSNAP_ERROR_IO },
 };
 
