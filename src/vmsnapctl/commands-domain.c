@@ -140,7 +140,9 @@ add_disks (CtlTable *table, VmSnapDomain *domain)
       g_variant_lookup (disk, "target", "&s", &target);
       g_variant_lookup (disk, "path", "&s", &path);
       g_variant_lookup (disk, "format", "&s", &format);
-      add_fact (table, i == 0 ? "Disks:" : "", g_strdup_printf ("%s  %s (%s)", target, path, format));
+      add_fact (table, i == 0 ? "Disks:" : "",
+                *path != '\0' ? g_strdup_printf ("%s  %s (%s)", target, path, format)
+                              : g_strdup_printf ("%s  empty", target));
       g_variant_lookup (disk, "chain", "^a&s", &chain);
       for (guint j = 1; chain != NULL && chain[0] != NULL && chain[j] != NULL; j++)
         add_fact (table, "", g_strdup_printf ("%*s  on %s", (int)ctl_text_width (target), "", chain[j]));

@@ -138,6 +138,7 @@ ctl_command_image_edit (Ctl *ctl, int argc, char **argv)
     G_OPTION_ENTRY_NULL,
   };
 
+  ctl->note = "Without an option the definition is opened in the editor that VISUAL or EDITOR names.";
   if (!ctl_parse (ctl, entries, &argc, &argv, 1, 1))
     return CTL_USAGE;
   if (running && paused)

@@ -59,6 +59,15 @@ name_of (gpointer proxy)
 }
 
 /* "State=running StateReason=booted" */
+/* Seventeen digits of a fraction are for programs. */
+static char *
+format_value (GVariant *value)
+{
+  if (g_variant_is_of_type (value, G_VARIANT_TYPE_DOUBLE))
+    return g_strdup_printf ("%.2f", g_variant_get_double (value));
+  return g_variant_print (value, FALSE);
+}
+
 static char *
 format_values (GVariant *values)
 {
@@ -70,7 +79,7 @@ format_values (GVariant *values)
   g_variant_iter_init (&iter, values);
   while (g_variant_iter_loop (&iter, "{&sv}", &key, &value))
     {
-      g_autofree char *printed = g_variant_print (value, FALSE);
+      g_autofree char *printed = format_value (value);
 
       g_string_append_printf (text, " %s=%s", key, printed);
     }

@@ -249,6 +249,7 @@ ctl_command_managed_save (Ctl *ctl, int argc, char **argv)
   g_autoptr (VmSnapDomain) domain = NULL;
   g_autoptr (VmSnapJob) job = NULL;
   GError *error = NULL;
+  CtlExit status;
   const GOptionEntry entries[] = {
     STATE_ENTRIES (&arguments),
     BYPASS_ENTRY (&arguments),
@@ -263,7 +264,10 @@ ctl_command_managed_save (Ctl *ctl, int argc, char **argv)
   domain = ctl_find_domain (ctl, argv[1], &error);
   if (domain != NULL)
     job = vmsnap_domain_managed_save_sync (domain, ctl_options (ctl, &options), NULL, &error);
-  return ctl_finish_job (ctl, job, error, "Saved %s; its next start restores it", argv[1]);
+  status = ctl_finish_job (ctl, job, error, "Saved %s", argv[1]);
+  if (status == CTL_OK && !ctl->no_wait)
+    ctl_done (ctl, "Its next start restores it");
+  return status;
 }
 
 /* Whose guest a job brings back. */

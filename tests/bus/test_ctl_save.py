@@ -166,7 +166,7 @@ class ManagedSaveTest(SaveCase):
     def test_start_restores_it(self):
         self.start_domain("managed")
         saved = self.ctl("managed-save", "managed", "--compress", "--paused")
-        self.assertRegex(saved.stdout, r"^Saved managed; its next start restores it in \S+ m?s")
+        self.assertRegex(saved.stdout, r"^Saved managed in \S+ m?s.*\nIts next start restores it\n$")
         self.assertRegex(self.ctl("list").stdout, r"(?m)^managed +shutoff, saved ")
         self.assertRegex(self.ctl("show", "managed").stdout, r"(?m)^Managed save: +yes$")
         self.assertIn("managed-save-remove", self.refused("managed save", "undefine", "managed"))
@@ -243,6 +243,9 @@ class ImageTest(SaveCase):
         self.assertEqual((self.ask("image", "show", self.image)["state"], self.title()), ("running", "after"))
         xml.write_text(xml.read_text(encoding="utf-8").replace(">64<", ">128<"), encoding="utf-8")
         self.refused("memory", "image", "edit", self.image, "--xml", xml)
+
+    def test_help_names_the_variables_of_the_editor(self):
+        self.assertIn("EDITOR", self.ctl("image", "edit", "--help").stdout)
 
     def test_editor_changes_it(self):
         done = self.edit('test "$1" = --option && sed -i s/before/after/ "$2"')
