@@ -97,6 +97,10 @@ class DomainTest(CtlTestCase):
         file.write_bytes(b"<domain>\xff</domain>")
         self.refused("not UTF-8", "define", file)
 
+    def test_empty_drive_is_shown_as_such(self):
+        self.make_domain("drive", devices="<disk type='file' device='cdrom'><target dev='sdb' bus='sata'/></disk>")
+        self.assertRegex(self.ctl("show", "drive").stdout, r"(?m)^ *sdb  empty$")
+
     def test_life_of_a_guest(self):
         directory = self.make_directory()
         _, uuid = self.define_by_ctl(3, "life", devices=SCREEN.format(socket=directory / "vnc"))

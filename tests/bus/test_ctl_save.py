@@ -175,6 +175,17 @@ class ManagedSaveTest(SaveCase):
         self.assertEqual(self.state("managed"), "paused")
         self.assertRegex(self.ctl("list").stdout, r"(?m)^managed +paused ")
 
+    def test_damaged_one_is_told_with_the_option_that_helps(self):
+        self.start_domain("damaged")
+        self.ctl("managed-save", "damaged")
+        kept, = self.service.state.rglob("managed-save")
+        os.truncate(kept, kept.stat().st_size - 4096)
+        said = self.ctl("start", "damaged", status=1).stderr
+        self.assertIn("shorter", said)
+        self.assertIn("--discard-managed-save", said)
+        self.ctl("start", "damaged", "--discard-managed-save")
+        self.assertEqual(self.state("damaged"), "running")
+
     def test_it_is_discarded_removed_and_undefined(self):
         self.start_domain("given up")
         self.ctl("managed-save", "given up", "--running", "--encoding", "gzip")
