@@ -163,6 +163,24 @@ vs_migration_save (VsRun *run, VsImageWriter *writer, VsImageEncoding encoding, 
   return FALSE;
 }
 
+/* QEMU tells a migration's end before it has left the machine's last state of it, `finish-migrate`: a `cont` is refused
+ * there, and what comes after it depends on what the machine is by then. */
+static gboolean
+has_ended (VsRun *run, gboolean *ended, GError **error)
+{
+  g_auto (VsMigrationLook) look = { 0 };
+  g_autofree char *status = NULL;
+
+  if (!vs_migration_look (run, &look, error))
+    return FALSE;
+  *ended = FALSE;
+  if (vs_migration_is_under_way (look.status))
+    return TRUE;
+  status = vs_steps_get_status (run, error);
+  *ended = status != NULL && !g_str_equal (status, "finish-migrate");
+  return status != NULL;
+}
+
 /**
  * vs_migration_stop:
  * @run: a run with a guest, or without
@@ -185,11 +203,11 @@ vs_migration_stop (VsRun *run, VsImageWriter *writer, GError **error)
     g_clear_error (&(GError *){ vs_image_writer_abort (writer) });
   while (vs_run_get_monitor (run, NULL) != NULL)
     {
-      g_auto (VsMigrationLook) look = { 0 };
+      gboolean ended;
 
-      if (!vs_migration_look (run, &look, error))
+      if (!has_ended (run, &ended, error))
         return FALSE;
-      if (!vs_migration_is_under_way (look.status))
+      if (ended)
         return TRUE;
       if (g_get_monotonic_time () > deadline)
         {
