@@ -18,7 +18,6 @@ Q35 = "pc-q35-7.2"
 DESKTOP = """
   <controller type='usb' model='{usb}'/>
   <interface type='user'><mac address='52:54:00:6a:10:01'/><model type='virtio'/></interface>
-  <serial type='pty'><target port='0'/></serial>
   <input type='tablet' bus='usb'/>
   <graphics type='vnc'/>
   <video><model type='{video}'/></video>
