@@ -200,9 +200,9 @@ test_data_file (Fixture *f, gconstpointer data)
 static void
 test_encrypted (Fixture *f, gconstpointer data)
 {
-  run (f, "qemu-img create -q -f qcow2 --object secret,id=s,data=x -o encrypt.format=luks,encrypt.key-secret=s,"
-          "encrypt.iter-time=10 luks 1M");
-  refuse (f, "luks", "qcow2", VMSNAP_ERROR_NOT_SUPPORTED, "encrypted");
+  /* A LUKS image can't always be made: that measures the processor's time, and on a busy machine it gives up. */
+  run (f, "qemu-img create -q -f qcow2 --object secret,id=s,data=x -o encrypt.format=aes,encrypt.key-secret=s aes 1M");
+  refuse (f, "aes", "qcow2", VMSNAP_ERROR_NOT_SUPPORTED, "encrypted");
 }
 
 static void

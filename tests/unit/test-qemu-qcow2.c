@@ -52,10 +52,8 @@ static const char *const made[] = {
   "n=$(printf '%0200d/../' 0); mkdir -p \"$n\" $n; truncate -s 1M base;"
   "qemu-img create -q -f qcow2 -u -F qcow2 -b \"$PWD/${n}base\" x 1M",
   "qemu-img create -q -f qcow2 -o data_file=data,data_file_raw=on x 1M",
-  /* It measures the processor's time, and on a busy machine it may give up. */
-  "for n in 1 2 3 4 5 6 7 8 9; do rm -f x;"
-  "qemu-img create -q -f qcow2 --object secret,id=s,data=x -o encrypt.format=luks,encrypt.key-secret=s,"
-  "encrypt.iter-time=10 x 1M && break; done; test -s x",
+  /* Not LUKS: making that measures the processor's time, and on a busy machine it gives up. */
+  "qemu-img create -q -f qcow2 --object secret,id=s,data=x -o encrypt.format=aes,encrypt.key-secret=s x 1M",
 };
 
 static void
