@@ -72,17 +72,22 @@ wait_until_saved (VsRun *run, QmpWatch *watch, GError **error)
     }
 }
 
-static gboolean
-send_out (VsRun *run, const char *uri, GError **error)
+static QmpWatch *
+watch_migration (VsRun *run, GError **error)
 {
   static const char *const events[] = { "MIGRATION", NULL };
   QmpClient *monitor = vs_run_get_monitor (run, error);
-  g_autoptr (QmpWatch) watch = NULL;
 
-  if (monitor == NULL)
-    return FALSE;
-  watch = qmp_client_watch (monitor, events);
-  return vs_steps_call (run, "migrate", qmp_args_new ("s:uri", uri, NULL), error)
+  return monitor != NULL ? qmp_client_watch (monitor, events) : NULL;
+}
+
+static gboolean
+send_out (VsRun *run, const char *uri, GError **error)
+{
+  g_autoptr (QmpWatch) watch = watch_migration (run, error);
+
+  return watch != NULL
+         && vs_steps_call (run, "migrate", qmp_args_new ("s:uri", uri, NULL), error)
          && wait_until_saved (run, watch, error);
 }
 
@@ -181,6 +186,31 @@ has_ended (VsRun *run, gboolean *ended, GError **error)
   return status != NULL;
 }
 
+/* That last state ends without an event: so it is looked at again after a moment, as after each event. */
+static gboolean
+wait_until_ended (VsRun *run, QmpWatch *watch, GError **error)
+{
+  gint64 deadline = g_get_monotonic_time () + END_TIMEOUT;
+  gboolean ended = FALSE;
+
+  while (vs_run_get_monitor (run, NULL) != NULL)
+    {
+      if (!has_ended (run, &ended, error))
+        return FALSE;
+      if (ended)
+        return TRUE;
+      if (g_get_monotonic_time () > deadline)
+        {
+          g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_TIMEOUT, "QEMU doesn't stop writing the memory of %s",
+                       vs_run_get_def (run)->name);
+          return FALSE;
+        }
+      if (!vs_migration_wait_for_news (run, watch, &ended, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
 /**
  * vs_migration_stop:
  * @run: a run with a guest, or without
@@ -195,27 +225,11 @@ has_ended (VsRun *run, gboolean *ended, GError **error)
 gboolean
 vs_migration_stop (VsRun *run, VsImageWriter *writer, GError **error)
 {
-  gint64 deadline = g_get_monotonic_time () + END_TIMEOUT;
+  g_autoptr (QmpWatch) watch = watch_migration (run, NULL);
 
-  if (vs_run_get_monitor (run, NULL) != NULL)
+  if (watch != NULL)
     vs_steps_call (run, "migrate_cancel", NULL, NULL);
   if (writer != NULL)
     g_clear_error (&(GError *){ vs_image_writer_abort (writer) });
-  while (vs_run_get_monitor (run, NULL) != NULL)
-    {
-      gboolean ended;
-
-      if (!has_ended (run, &ended, error))
-        return FALSE;
-      if (ended)
-        return TRUE;
-      if (g_get_monotonic_time () > deadline)
-        {
-          g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_TIMEOUT, "QEMU doesn't stop writing the memory of %s",
-                       vs_run_get_def (run)->name);
-          return FALSE;
-        }
-      g_usleep (10 * G_TIME_SPAN_MILLISECOND);
-    }
-  return TRUE;
+  return watch == NULL || wait_until_ended (run, watch, error);
 }
