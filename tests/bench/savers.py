@@ -144,9 +144,7 @@ class ServiceSaver(Saver):
 
 
 class BareGuest(BareQemu):
-    """With a monitor that is connected as soon as it is there."""
-
-    look_again = 0.001
+    """With an initrd of its own."""
 
     def __init__(self, directory, disks, initrd, **details):
         super().__init__(directory, disks, **details)

@@ -288,7 +288,8 @@ class Machine:
         found = [f"threads: {threads_at_work(pid)}" if pid else "no QEMU runs", f"console: {console_tail(self.console)}"]
         if self.service.process:
             self.service.kill()
-        found.append(ask_monitor_at(self.runtime / "monitor.sock"))
+        if pid:
+            found.append(ask_monitor_at(self.runtime / "monitor.sock", pid))
         self.service.start()
         return "\n".join(found)
 

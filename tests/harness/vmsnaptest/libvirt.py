@@ -7,12 +7,11 @@ import pathlib
 import select
 import shutil
 import signal
+import socket
 import subprocess
-import time
 
 from .deadline import DEFAULT, Deadline, DeadlinePassed
 
-LOOK_AGAIN = 0.02
 # libvirtd would serve the whole machine if it were started as root; in such a namespace it thinks it isn't, and still
 # may do what we may.
 UNPRIVILEGED = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
@@ -20,6 +19,8 @@ UNPRIVILEGED = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
 # abort, for they are of another build.
 MODULES = "/usr/lib/x86_64-linux-gnu/qemu"
 HIDE = 'mount --bind "$1" "$2" && exec setpriv --inh-caps=-all --ambient-caps=-all libvirtd'
+# Its socket listens before it is there, as systemd would do it: who connects is served as soon as it can.
+ACTIVATED = 'exec 3<&"$0" && LISTEN_FDS=1 LISTEN_FDNAMES=libvirtd.socket LISTEN_PID=$$ exec "$@"'
 
 
 class VirshError(Exception):
@@ -34,6 +35,7 @@ class Libvirt:
 
     def __init__(self, directory, hide_modules=False):
         self.directory = pathlib.Path(directory)
+        self._socket = self.directory / "run/libvirt/libvirt-sock"
         self._hide_modules = hide_modules and os.path.isdir(MODULES)
         self._environment = {"HOME": str(self.directory), "XDG_RUNTIME_DIR": str(self.directory / "run"),
                              "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin", "LC_ALL": "C"}
@@ -60,25 +62,25 @@ class Libvirt:
         command = [*UNPRIVILEGED, "libvirtd"]
         if self._hide_modules:
             command = [*UNPRIVILEGED, "--mount", "--keep-caps", "sh", "-c", HIDE, "sh", self.directory / "run", MODULES]
-        with open(self.directory / "libvirtd.log", "ab") as log:
-            self._daemon = subprocess.Popen(command, env=self._environment, cwd="/", stdout=log,
-                                            stdin=subprocess.DEVNULL, stderr=log)
-        self._wait_up(Deadline(DEFAULT))
+        self._socket.parent.mkdir(parents=True, exist_ok=True)
+        self._socket.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX) as listening, open(self.directory / "libvirtd.log", "ab") as log:
+            listening.bind(str(self._socket))
+            listening.listen()
+            self._daemon = subprocess.Popen(["sh", "-c", ACTIVATED, str(listening.fileno()), *command],
+                                            env=self._environment, cwd="/", stdout=log, stdin=subprocess.DEVNULL,
+                                            stderr=log, pass_fds=[listening.fileno()])
         self._virsh = subprocess.Popen(self._virsh_command(), env=self._environment, stdin=subprocess.PIPE,
                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0)
-        self("uri")
+        try:
+            self("uri")
+        except (VirshError, DeadlinePassed, BrokenPipeError) as error:
+            log = (self.directory / "libvirtd.log").read_text()
+            raise DeadlinePassed(f"libvirtd doesn't answer: {error}: {log}") from None
         return self
 
-    def _virsh_command(self, *words):
-        path = self.directory / "run/libvirt/libvirt-sock"
-        return ["stdbuf", "-oL", "virsh", "-q", "-c", f"qemu+unix:///session?socket={path}", *words]
-
-    def _wait_up(self, deadline):
-        while subprocess.run(self._virsh_command("uri"), env=self._environment, stdout=subprocess.DEVNULL,
-                             stderr=subprocess.DEVNULL, check=False).returncode != 0:
-            if self._daemon.poll() is not None or deadline.passed():
-                raise DeadlinePassed("libvirtd doesn't answer: " + (self.directory / "libvirtd.log").read_text())
-            time.sleep(LOOK_AGAIN)
+    def _virsh_command(self):
+        return ["stdbuf", "-oL", "virsh", "-q", "-c", f"qemu+unix:///session?socket={self._socket}"]
 
     def __call__(self, *words):
         """A command of virsh; returns what it said, and raises VirshError if that is an error."""

@@ -3,22 +3,18 @@
 
 import pathlib
 import shutil
+import socket
 import subprocess
-import time
 
 from . import paths
-from .deadline import DEFAULT, Deadline, DeadlinePassed
+from .deadline import DEFAULT
 from .qmp import BareQmp, QmpError, QmpGone
 from .silence import ask_monitor, console_tail, threads_at_work
 from .witness import Witness
 
-LOOK_AGAIN = 0.02
-
 
 class BareQemu:
     """A test guest under a bare QEMU. Disk number i is the block node `disk<i>`; all files are in `directory`."""
-
-    look_again = LOOK_AGAIN
 
     def __init__(self, directory, disks, *, emulator=None, machine="q35", memory_mib=256, uefi=False, agent=False,
                  extra=()):
@@ -80,31 +76,27 @@ class BareQemu:
                 "-kernel", str(guest.kernel), "-initrd", str(guest.initrd), "-append", guest.cmdline,
                 *self._disk_arguments(), *self._channel_arguments(),
                 "-serial", f"file:{self.serial_log}",
-                # It waits for us: two threads of a QEMU that starts look at its socket, and may both greet who comes then.
-                "-qmp", f"unix:{self.directory / 'qmp.sock'},server=on,wait=on", *self.extra]
+                *self.extra]
 
     def start(self, *arguments):
-        """Starts it, with further arguments such as -S, and connects its monitor."""
-        with open(self.directory / "qemu.log", "ab") as log:
-            self.process = subprocess.Popen([*self.command_line(), *arguments], stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log)
+        """Starts it, with further arguments such as -S, and a monitor that is connected from the first."""
+        ours, theirs = socket.socketpair()
+        monitor = ["-chardev", f"socket,id=monitor,fd={theirs.fileno()}", "-mon", "chardev=monitor,mode=control"]
+        with theirs, open(self.directory / "qemu.log", "ab") as log:
+            self.process = subprocess.Popen([*self.command_line(), *monitor, *arguments], stdin=subprocess.DEVNULL,
+                                            stdout=log, stderr=log, pass_fds=[theirs.fileno()])
         try:
-            self.qmp = self._connect_monitor(Deadline(DEFAULT))
+            self.qmp = self._open_monitor(ours)
         except BaseException:
             self.close()
             raise
         return self
 
-    def _connect_monitor(self, deadline):
-        while True:
-            try:
-                return BareQmp(self.directory / "qmp.sock")
-            except (FileNotFoundError, ConnectionRefusedError):
-                if self.process.poll() is not None:
-                    raise RuntimeError("QEMU ended at once: " + (self.directory / "qemu.log").read_text()) from None
-                if deadline.passed():
-                    raise DeadlinePassed("QEMU opens no monitor") from None
-                time.sleep(self.look_again)
+    def _open_monitor(self, connected):
+        try:
+            return BareQmp(connected)
+        except QmpGone:
+            raise RuntimeError("QEMU ended at once: " + (self.directory / "qemu.log").read_text()) from None
 
     def wait_up(self, timeout=DEFAULT):
         """Waits until the witness counts, and returns its testimony."""
@@ -115,7 +107,7 @@ class BareQemu:
         if self.process is None or self.process.poll() is not None:
             return "QEMU has ended"
         try:
-            view = ask_monitor(self.qmp)
+            view = ask_monitor(self.qmp, self.process.pid)
         except (OSError, AssertionError, QmpError, QmpGone) as error:
             view = f"the monitor does not tell: {error}"
         return f"threads: {threads_at_work(self.process.pid)}\n{view}\nconsole: {console_tail(self.serial_log)}"

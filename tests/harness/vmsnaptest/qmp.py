@@ -24,12 +24,15 @@ class QmpGone(Exception):
 
 
 class BareQmp:
-    """One connection to a monitor. Every event is kept, with the time it was read, until somebody takes it."""
+    """One connection to a monitor, by a path or by a socket that is connected already. Every event is kept, with the time
+    it was read, until somebody takes it."""
 
-    def __init__(self, path, timeout=DEFAULT):
-        self._socket = socket.socket(socket.AF_UNIX)
+    def __init__(self, where, timeout=DEFAULT):
+        connected = isinstance(where, socket.socket)
+        self._socket = where if connected else socket.socket(socket.AF_UNIX)
         self._socket.settimeout(timeout)
-        self._socket.connect(str(path))
+        if not connected:
+            self._socket.connect(str(where))
         self._buffer = b""
         self._next_id = 0
         self.events = []

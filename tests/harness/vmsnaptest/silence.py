@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Why a guest does not answer: what its console, its QEMU's threads and the monitor tell, in words for a failure."""
 
+import os
 import pathlib
-import time
+import select
 
 from .qmp import BareQmp, QmpError, QmpGone
 
 # Of the console; a panic with its call trace fits.
 TAIL = 3000
-# Between two looks at the same thing.
+# Between two looks at the same thing, in seconds.
 APART = 0.5
 PATIENCE = 10.0
 
@@ -33,16 +34,26 @@ def _threads(pid):
     return found
 
 
+def _let_work(pid):
+    """Gives it the time between two looks, or until it ends."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    select.select([fd], [], [], APART)
+    os.close(fd)
+
+
 def threads_at_work(pid):
     """What each thread of QEMU did within half a second."""
     before = _threads(pid)
-    time.sleep(APART)
+    _let_work(pid)
     after = _threads(pid)
     return ", ".join(f"{thread} {state} +{ticks - before.get(thread, (state, ticks))[1]} ticks"
                      for thread, (state, ticks) in sorted(after.items())) or "none"
 
 
-def ask_monitor(monitor):
+def ask_monitor(monitor, pid):
     """QEMU's own view; the processor's registers twice, for one that stands still shows them unchanged."""
     found = [f"status: {monitor.execute('query-status', timeout=PATIENCE)}",
              f"character devices: {monitor.execute('query-chardev', timeout=PATIENCE)}",
@@ -50,14 +61,14 @@ def ask_monitor(monitor):
     for _ in range(2):
         found.append(monitor.execute("human-monitor-command", {"command-line": "info registers -a"}, timeout=PATIENCE)
                      .partition("\nES")[0])
-        time.sleep(APART)
+        _let_work(pid)
     return "\n".join(found)
 
 
-def ask_monitor_at(path):
+def ask_monitor_at(path, pid):
     """The same of a QEMU whose monitor nobody holds."""
     try:
         with BareQmp(path, PATIENCE) as monitor:
-            return ask_monitor(monitor)
+            return ask_monitor(monitor, pid)
     except (OSError, AssertionError, QmpError, QmpGone) as error:
         return f"the monitor does not tell: {error}"
