@@ -298,7 +298,9 @@ bus_snapshot_run_create (BusCall *call)
 {
   const CreateOptions *options = call->options;
   const char *unsupported = find_unsupported (options);
-  VsSnapshotCreateOptions create = { .description = options->description, .halt = options->halt };
+  const char *name = bus_call_get_string (call, 0);
+  g_autoptr (VsSnapshotDef) wish = vs_snapshot_def_new (*name != '\0' ? name : NULL);
+  VsSnapshotCreateOptions create = { .location = VMSNAP_LOCATION_INTERNAL, .halt = options->halt };
   VsRequest request = bus_call_get_request (call, options->no_queue);
   GError *error = NULL;
   VsJob *job;
@@ -308,8 +310,8 @@ bus_snapshot_run_create (BusCall *call)
       bus_call_not_supported (call, unsupported);
       return;
     }
-  job = vs_operation_snapshot_create_internal (call->engine, call->domain, bus_call_get_string (call, 0), &create,
-                                               &request, &error);
+  wish->description = g_strdup (options->description);
+  job = vs_operation_snapshot_create (call->engine, call->domain, wish, &create, &request, &error);
   bus_call_return_job (call, job, error);
 }
 

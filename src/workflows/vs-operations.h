@@ -38,18 +38,40 @@ VsJob *vs_operation_start (VsEngine *engine,
                            const VsRequest *request,
                            GError **error);
 
+/**
+ * VsSnapshotCreateOptions:
+ * @location: where disks are kept of which the wish says nothing, and with them the memory
+ * @disk_only: without the memory, also where there is a guest
+ * @live: the guest must not stop for longer than the switch: refused where that can't be; excludes @pause
+ * @pause: the guest stands still while its memory is written
+ * @halt: the guest is ended afterwards
+ * @quiesce: the guest agent freezes the file systems around the switch; with @disk_only
+ * @reuse_external: the overlays' files are there already
+ * @no_metadata: the snapshot isn't recorded
+ * @has_encoding: whether @encoding was said
+ * @encoding: of the memory's image
+ */
 typedef struct {
-  const char *description;
+  VmSnapLocation location;
+  gboolean disk_only;
+  gboolean live;
+  gboolean pause;
   gboolean halt;
+  gboolean quiesce;
+  gboolean reuse_external;
+  gboolean no_metadata;
+  gboolean has_encoding;
+  VsImageEncoding encoding;
 } VsSnapshotCreateOptions;
 
-/* An internal snapshot: in the disks' own files. An empty @name has one made from the time. */
-VsJob *vs_operation_snapshot_create_internal (VsEngine *engine,
-                                              VsDomain *domain,
-                                              const char *name,
-                                              const VsSnapshotCreateOptions *options,
-                                              const VsRequest *request,
-                                              GError **error);
+/* @wish: what the caller says of the snapshot: its name (%NULL: one is made from the time), description, disks (those
+ * that aren't named go by @options) and the path of its memory. */
+VsJob *vs_operation_snapshot_create (VsEngine *engine,
+                                     VsDomain *domain,
+                                     VsSnapshotDef *wish,
+                                     const VsSnapshotCreateOptions *options,
+                                     const VsRequest *request,
+                                     GError **error);
 
 typedef struct {
   gboolean running;

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "vs-workflow.h"
+
+G_BEGIN_DECLS
+
+/* What internal and external snapshots have in common while they are taken. */
+
+/* Facts */
+#define FACT_TAG "tag" /* its name inside a qcow2 file */
+#define FACT_DESCRIPTION "description"
+#define FACT_HALT "halt"
+#define FACT_PARENT "parent"
+#define FACT_TIME "creation-time"
+#define FACT_DOWNTIME "downtime" /* microseconds */
+
+gboolean vs_snapshot_create_check (VsDomain *domain,
+                                   JsonObject *facts,
+                                   GError **error);
+gboolean vs_snapshot_create_tell (VsRun *run,
+                                  gpointer data,
+                                  GError **error);
+
+G_END_DECLS
