@@ -16,7 +16,7 @@
  * qmp_message_build_command:
  * @command: the command's name
  * @arguments: (nullable): its arguments
- * @id: what QEMU shall put into the answer
+ * @id: what QEMU shall put into the answer; -1: nothing, for guest agents before 2.12 refuse it
  *
  * Returns: (transfer full): the command as one line, with its end
  */
@@ -30,7 +30,8 @@ qmp_message_build_command (const char *command, JsonObject *arguments, gint64 id
   json_object_set_string_member (message, "execute", command);
   if (arguments != NULL)
     json_object_set_object_member (message, "arguments", json_object_ref (arguments));
-  json_object_set_int_member (message, "id", id);
+  if (id >= 0)
+    json_object_set_int_member (message, "id", id);
   json_node_take_object (root, message);
 
   text = json_to_string (root, FALSE);
