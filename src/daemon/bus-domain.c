@@ -4,6 +4,7 @@
  */
 #include "bus-domain.h"
 
+#include "bus-snapshot-checks.h"
 #include "bus-snapshot-create.h"
 #include "bus-snapshot-list.h"
 #include "bus-vtable.h"

@@ -17,7 +17,4 @@ gboolean bus_snapshot_prepare_create_from_xml (BusCall *call,
                                                GError **error);
 void bus_snapshot_run_create_from_xml (BusCall *call);
 
-gboolean bus_snapshot_check_encoding (const char *encoding,
-                                      GError **error);
-
 G_END_DECLS

@@ -18,6 +18,14 @@
 static gboolean
 check (VsEngine *engine, VsDomain *domain, JsonObject *facts, GError **error)
 {
+  if (vs_domain_is_active (domain) && json_object_get_boolean_member_with_default (facts, FACT_DISK_ONLY, FALSE))
+    {
+      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED,
+                   "An internal snapshot of a guest holds its memory, too, and %s has one: 'disk-only' is not supported "
+                   "with location=internal; leave it out, or power the domain off",
+                   vs_domain_get_name (domain));
+      return FALSE;
+    }
   return vs_snapshot_create_check (domain, facts, error)
          && vs_tags_choose_disks (vs_domain_get_def (domain), facts, error);
 }

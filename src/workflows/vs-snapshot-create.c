@@ -25,6 +25,23 @@ check_halt (VsDomain *domain, GError **error)
   return FALSE;
 }
 
+/* What tells how a guest's memory is written means nothing where there is no guest. */
+static gboolean
+check_guest (VsDomain *domain, JsonObject *facts, GError **error)
+{
+  static const char *const ways[] = { FACT_LIVE, FACT_PAUSE };
+
+  for (gsize i = 0; !vs_domain_is_active (domain) && i < G_N_ELEMENTS (ways); i++)
+    if (json_object_get_boolean_member_with_default (facts, ways[i], FALSE))
+      {
+        g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_STATE,
+                     "%s is shut off, so there is no guest that '%s' could be about; leave it out, or start the domain",
+                     vs_domain_get_name (domain), ways[i]);
+        return FALSE;
+      }
+  return TRUE;
+}
+
 /**
  * vs_snapshot_create_check:
  * @domain: the domain
@@ -57,6 +74,8 @@ vs_snapshot_create_check (VsDomain *domain, JsonObject *facts, GError **error)
       return FALSE;
     }
   if (json_object_get_boolean_member (facts, FACT_HALT) && !check_halt (domain, error))
+    return FALSE;
+  if (!check_guest (domain, facts, error))
     return FALSE;
   vs_steps_note_state (domain, facts);
   if (parent != NULL)
@@ -134,7 +153,38 @@ make_facts (const char *name, VsSnapshotDef *wish, const VsSnapshotCreateOptions
   if (wish->description != NULL)
     json_object_set_string_member (facts, FACT_DESCRIPTION, wish->description);
   json_object_set_boolean_member (facts, FACT_HALT, options->halt);
+  if (options->disk_only)
+    json_object_set_boolean_member (facts, FACT_DISK_ONLY, TRUE);
+  if (options->live)
+    json_object_set_boolean_member (facts, FACT_LIVE, TRUE);
+  if (options->pause)
+    json_object_set_boolean_member (facts, FACT_PAUSE, TRUE);
   return facts;
+}
+
+/* Whether all that the wish says of disks is what happens to them anyway. */
+static gboolean
+is_of_all_disks (VsSnapshotDef *wish)
+{
+  for (guint i = 0; i < wish->disks->len; i++)
+    if (((const VsSnapshotDiskDef *) g_ptr_array_index (wish->disks, i))->snapshot != VMSNAP_LOCATION_INTERNAL)
+      return FALSE;
+  return TRUE;
+}
+
+/* What of it can't be done, and why; NULL: nothing. */
+static const char *
+find_unsupported (VsSnapshotDef *wish, const VsSnapshotCreateOptions *options)
+{
+  if (options->location != VMSNAP_LOCATION_INTERNAL)
+    return "External snapshots are not supported by this version: give location=internal, for one inside the disks' "
+           "qcow2 files";
+  if (options->no_metadata)
+    return "'no-metadata' is not supported with location=internal: delete the snapshot with 'metadata-only' afterwards";
+  if (!is_of_all_disks (wish))
+    return "'disks' with none or external is not supported with location=internal: an internal snapshot is of all "
+           "writable disks";
+  return NULL;
 }
 
 /**
@@ -159,10 +209,16 @@ vs_operation_snapshot_create (VsEngine *engine,
                               GError **error)
 {
   g_autofree char *name = wish->name == NULL ? name_from_time (engine, domain) : g_strdup (wish->name);
+  const char *unsupported = find_unsupported (wish, options);
   g_autoptr (JsonObject) facts = NULL;
 
   if (!check_name (name, error))
     return NULL;
+  if (unsupported != NULL)
+    {
+      g_set_error_literal (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED, unsupported);
+      return NULL;
+    }
   facts = make_facts (name, wish, options);
   return vs_engine_submit (engine, domain, &vs_workflow_snapshot_create_internal, facts, request, error);
 }

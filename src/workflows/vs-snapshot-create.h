@@ -11,6 +11,9 @@ G_BEGIN_DECLS
 #define FACT_TAG "tag" /* its name inside a qcow2 file */
 #define FACT_DESCRIPTION "description"
 #define FACT_HALT "halt"
+#define FACT_DISK_ONLY "disk-only" /* not there: it wasn't asked for; so with the next two */
+#define FACT_LIVE "live"
+#define FACT_PAUSE "pause"
 #define FACT_PARENT "parent"
 #define FACT_TIME "creation-time"
 #define FACT_DOWNTIME "downtime" /* microseconds */

@@ -4,7 +4,7 @@
 import uuid as uuid_module
 from xml.sax.saxutils import escape
 
-from vmsnaptest import BusError, PrivateBus, Service, TestCase, domain_path
+from vmsnaptest import BusError, PrivateBus, Service, TestCase, domain_path, make_disk
 
 
 def plain_xml(name, disks=(), *, uuid=None, memory_mib=64, devices="", emulator=None, escape_name=True):
@@ -64,3 +64,24 @@ class BusTestCase(TestCase):
                     client.call(path, "Domain", method, **options)
                 except BusError:
                     pass
+
+
+class SnapshotCase(BusTestCase):
+    """A domain with one qcow2 disk, to take snapshots of."""
+
+    def setUp(self):
+        super().setUp()
+        self.disk = make_disk(self.make_directory() / "vda.qcow2", 8)
+        self.domain = self.define("machine", [self.disk])
+
+    def create(self, name, **options):
+        """Takes an internal snapshot, and returns its path."""
+        return self.client.run(self.domain, "Domain", "CreateSnapshot", "s", name, location="internal",
+                               **options)["snapshot"]
+
+    def refuse_create(self, error, name, says=None, **options):
+        return self.assert_refused(error, self.domain, "Domain", "CreateSnapshot", "s", name, says=says, **options)
+
+    def list(self, **options):
+        paths = self.client.call(self.domain, "Domain", "ListSnapshots", **options)
+        return [self.client.get(path, "Snapshot", "Name") for path in paths]

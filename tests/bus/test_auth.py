@@ -207,6 +207,7 @@ class SnapshotsOnly(WithDomains):
     def test_paths_take_the_right_to_define_too(self):
         self.assert_takes("domain.define", self.granted, **{"memory-path": "/etc/memory"})
         self.assert_takes("domain.define", self.granted, disks={"vda": {"path": GLib.Variant("s", "/etc/overlay")}})
+        self.assert_takes("domain.define", self.granted, **{"reuse-external": True})
         text = ("<domainsnapshot><disks><disk name='vda' snapshot='external'><source file='/etc/overlay'/></disk>"
                 "</disks></domainsnapshot>")
         self.assert_refused("NotAuthorized", self.granted, "Domain", "CreateSnapshotFromXml", "s", text,

@@ -3,9 +3,9 @@
 
 from gi.repository import GLib
 
-from support import BusTestCase
-from vmsnaptest import (BUS_NAME, BusError, JobFailed, continue_process, internal_snapshots, main, make_disk, qemu_img,
-                        snapshot_path, stop_process)
+from support import SnapshotCase
+from vmsnaptest import (BUS_NAME, BusError, JobFailed, continue_process, internal_snapshots, main, qemu_img, snapshot_path,
+                        stop_process)
 
 NAMES_TAKEN = {
     "plain": "first",
@@ -33,26 +33,6 @@ NAMES_REFUSED = {
     "300-bytes": "x" * 300,
     "300-bytes-of-four": "🚀" * 75,
 }
-
-
-class SnapshotCase(BusTestCase):
-
-    def setUp(self):
-        super().setUp()
-        self.disk = make_disk(self.make_directory() / "vda.qcow2", 8)
-        self.domain = self.define("machine", [self.disk])
-
-    def create(self, name, **options):
-        """Takes an internal snapshot, and returns its path."""
-        return self.client.run(self.domain, "Domain", "CreateSnapshot", "s", name, location="internal",
-                               **options)["snapshot"]
-
-    def refuse_create(self, error, name, says=None, **options):
-        return self.assert_refused(error, self.domain, "Domain", "CreateSnapshot", "s", name, says=says, **options)
-
-    def list(self, **options):
-        paths = self.client.call(self.domain, "Domain", "ListSnapshots", **options)
-        return [self.client.get(path, "Snapshot", "Name") for path in paths]
 
 
 class SharedDisk(SnapshotCase):
@@ -352,74 +332,6 @@ class Running(SnapshotCase):
                   if signal.path == job and signal.member == "PropertiesChanged" and "Phase" in signal.arguments[1]]
         self.assertTrue(all(phases))
         self.assertTrue(phases)
-
-
-class Options(SnapshotCase):
-
-    def tearDown(self):
-        self.assertEqual(self.list(), [])
-        self.assertEqual(internal_snapshots(self.disk), [])
-        super().tearDown()
-
-    def test_values_that_no_option_has_are_refused(self):
-        cases = [
-            ({"location": "elsewhere"}, "'location'"),
-            ({"location": ""}, "'location'"),
-            ({"encoding": "rar"}, "'encoding'"),
-            ({"memory_path": "relative"}, "'memory-path'"),
-            ({"disks": {"vdz": {}}}, "'vdz'"),
-            ({"disks": {"vda": {"colour": "red"}}}, "'colour'"),
-            ({"disks": {"vda": {"snapshot": "maybe"}}}, "'snapshot'"),
-            ({"disks": {"vda": {"snapshot": True}}}, "'snapshot'"),
-            ({"disks": {"vda": {"path": "relative"}}}, "'path'"),
-            ({"disks": {"vda": {"snapshot": "none", "path": "/overlay"}}}, "'path'"),
-        ]
-        for options, key in cases:
-            with self.subTest(str(options)):
-                self.refuse_create("InvalidArgument", "x", key, **options)
-
-    def test_contradictions_are_refused(self):
-        cases = [
-            ({"quiesce": True}, ["'quiesce'", "'disk-only'"]),
-            ({"disk_only": True, "memory_path": "/memory"}, ["'memory-path'", "'disk-only'"]),
-            ({"disk_only": True, "encoding": "raw"}, ["'encoding'", "'disk-only'"]),
-            ({"location": "internal", "reuse_external": True}, ["'reuse-external'", "location=internal"]),
-            ({"location": "internal", "memory_path": "/memory"}, ["'memory-path'", "location=internal"]),
-            ({"location": "internal", "encoding": "raw"}, ["'encoding'", "location=internal"]),
-        ]
-        for options, words in cases:
-            with self.subTest(str(options)):
-                self.refuse_create("InvalidArgument", "x", words, **options)
-
-    def test_current_needs_redefine(self):
-        self.assert_refused("InvalidArgument", self.domain, "Domain", "CreateSnapshotFromXml", "s",
-                            "<domainsnapshot/>", current=True, says=["'current'", "'redefine'"])
-
-    def test_what_cannot_be_done_yet_says_so(self):
-        cases = [
-            ({}, "location=internal"),
-            ({"location": "external"}, "location=internal"),
-            ({"disk_only": True}, "location=internal"),
-            ({"location": "internal", "live": True}, "'live'"),
-            ({"location": "internal", "disk_only": True}, "'disk-only'"),
-            ({"location": "internal", "no_metadata": True}, "'no-metadata'"),
-            ({"location": "internal", "disks": {"vda": {"snapshot": "none"}}}, "'disks'"),
-        ]
-        for options, words in cases:
-            with self.subTest(str(options)):
-                self.refuse_create("NotSupported", "x", words, **options)
-
-    def test_snapshot_xml_is_read_before_it_is_declined(self):
-        self.assert_refused("InvalidXml", self.domain, "Domain", "CreateSnapshotFromXml", "s", "<domain/>")
-        self.assert_refused("InvalidXml", self.domain, "Domain", "CreateSnapshotFromXml", "s", "")
-
-
-class Accepted(SnapshotCase):
-
-    def test_pause_atomic_and_false_flags_are_accepted(self):
-        self.create("one", pause=True, atomic=True, live=False, disk_only=False, no_metadata=False, queue=True,
-                    disks={})
-        self.assertEqual(self.list(), ["one"])
 
 
 if __name__ == "__main__":
