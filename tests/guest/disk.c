@@ -3,7 +3,7 @@
 /*
  * The witness's place on a disk: a ring of blocks at a fixed offset, the block
  * for counter n at n % RING, written with O_DIRECT, and flushed now and then
- * (each time would halve the pace). Before each write the whole ring is read
+ * (each time would halve the pace; who wants that asks for it). Before each write the whole ring is read
  * and must be what this run wrote last. A disk taken back without its RAM, or
  * RAM without its disk, by two counts or more shows for sure; a difference of
  * one is a write that was under way and is no error.
@@ -26,10 +26,10 @@
 #define PLACE (1024 * 1024)
 #define RING 8
 #define MARK_PLACE (PLACE + RING * BLOCK)
-#define FLUSH_EVERY 16
 #define SMALLEST_DISK (2 * 1024 * 1024)
 
 static const char magic[8] = "VMSNAPW1";
+static unsigned flush_every = 16;
 
 typedef struct
 {
@@ -132,6 +132,13 @@ write_ring (Disk *disk, const char *run, uint64_t n)
     write_block (disk, run, expected_in_slot (slot, n), "", PLACE + (off_t)slot * BLOCK);
 }
 
+/* After how many writes a disk is flushed: 1 is each one. */
+void
+disks_flush_every (unsigned n)
+{
+  flush_every = n;
+}
+
 /* Checks that the disk says n - 1, then makes it say n. */
 void
 disk_check_and_write (Disk *disk, const char *run, uint64_t n)
@@ -144,7 +151,7 @@ disk_check_and_write (Disk *disk, const char *run, uint64_t n)
       write_ring (disk, run, n - 1);
     }
   write_counter (disk, run, n);
-  if (n % FLUSH_EVERY == 0 && fdatasync (disk->fd) < 0)
+  if (n % flush_every == 0 && fdatasync (disk->fd) < 0)
     disk->io_errors++;
 }
 

@@ -4,7 +4,8 @@
  * Memory whose content is known, so that pages from different instants show.
  * The small array is touched by the counting loop, one page a round. The large
  * area is dirtied by a thread of its own while somebody asks for it: pass k
- * writes k into each page and finds k - 1 there.
+ * writes k into each page and finds k - 1 there. The third is filled once, with
+ * each page's own number, and stays so: a guest whose memory is in use.
  */
 
 #include "guest.h"
@@ -30,6 +31,13 @@ static struct
   atomic_ullong written_pages;
   atomic_ullong bad_pages;
 } dirty;
+
+static struct
+{
+  uint64_t *area;
+  size_t pages;
+  atomic_size_t filled_pages;
+} fill;
 
 static uint64_t *
 map_pages (size_t pages)
@@ -152,7 +160,59 @@ dirty_bad (void)
 }
 
 uint64_t
+dirty_written_pages (void)
+{
+  return dirty.written_pages;
+}
+
+uint64_t
 dirty_written_mib (void)
 {
   return dirty.written_pages * BLOCK / 1048576;
+}
+
+static void *
+fill_thread (void *unused)
+{
+  (void)unused;
+  for (size_t i = 0; i < fill.pages; i++)
+    {
+      *page (fill.area, i) = i + 1;
+      fill.filled_pages = i + 1;
+    }
+  return NULL;
+}
+
+/* Fills so many MiB, in a thread; once, for it is there to stay. */
+bool
+fill_start (unsigned mib)
+{
+  pthread_t thread;
+
+  if (fill.area != NULL)
+    return fill.pages == (size_t)mib * 1048576 / BLOCK;
+
+  fill.pages = (size_t)mib * 1048576 / BLOCK;
+  fill.area = mmap (NULL, fill.pages * BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (fill.area == MAP_FAILED)
+    fill.area = NULL;
+  return fill.area != NULL && pthread_create (&thread, NULL, fill_thread, NULL) == 0;
+}
+
+uint64_t
+filled_mib (void)
+{
+  return fill.filled_pages * BLOCK / 1048576;
+}
+
+/* How many of the pages that were filled are not what they were filled with. */
+uint64_t
+fill_count_bad (void)
+{
+  uint64_t bad = 0;
+
+  for (size_t i = 0; i < fill.filled_pages; i++)
+    if (*page (fill.area, i) != i + 1)
+      bad++;
+  return bad;
 }

@@ -16,6 +16,9 @@
  *   mark TEXT              keeps TEXT in RAM and on each disk
  *   pause-writing, resume-writing
  *   dirty MIB [MIB_PER_SECOND]   dirties memory; 0 ends it
+ *   fill MIB               fills memory, once; `filled-mib` tells how far it is
+ *   check-fill             adds "fill-bad": pages that are not what they were filled with
+ *   flush-every N          flushes the disks after N writes; 1: each
  *   beat MS                how often `witness N` is printed on the first serial line
  *   poweroff, reboot, panic
  */
@@ -170,6 +173,7 @@ append_state (FILE *out)
           (unsigned long long)(memory_count_bad (witness.n) + dirty_bad ()));
   append (out, ",\"mark\":\"%s\",\"writing\":%s", witness.mark, witness.writing ? "true" : "false");
   append (out, ",\"dirty-mib\":%u,\"dirty-written-mib\":%llu", dirty_mib (), (unsigned long long)dirty_written_mib ());
+  append (out, ",\"filled-mib\":%llu", (unsigned long long)filled_mib ());
   if (datafile_present ())
     append (out, ",\"data\":%llu,\"data-bad\":%llu", (unsigned long long)datafile_counter (),
             (unsigned long long)datafile_bad ());
@@ -235,6 +239,39 @@ command_dirty (FILE *out, const char *argument)
 }
 
 static const char *
+command_fill (FILE *out, const char *argument)
+{
+  unsigned mib;
+
+  if (sscanf (argument, "%u", &mib) != 1 || mib == 0)
+    return "fill wants a number of MiB";
+  if (!fill_start (mib))
+    return "not enough memory, or filled before";
+  append_state (out);
+  return NULL;
+}
+
+static const char *
+command_check_fill (FILE *out, const char *argument)
+{
+  append (out, ",\"fill-bad\":%llu", (unsigned long long)fill_count_bad ());
+  append_state (out);
+  return NULL;
+}
+
+static const char *
+command_flush_every (FILE *out, const char *argument)
+{
+  unsigned n;
+
+  if (sscanf (argument, "%u", &n) != 1 || n == 0)
+    return "flush-every wants a number of writes";
+  disks_flush_every (n);
+  append_state (out);
+  return NULL;
+}
+
+static const char *
 command_beat (FILE *out, const char *argument)
 {
   unsigned ms;
@@ -281,6 +318,9 @@ static const struct
   { "pause-writing", false, command_pause_writing },
   { "resume-writing", false, command_resume_writing },
   { "dirty", true, command_dirty },
+  { "fill", true, command_fill },
+  { "check-fill", false, command_check_fill },
+  { "flush-every", true, command_flush_every },
   { "beat", true, command_beat },
   { "poweroff", false, command_poweroff },
   { "reboot", false, command_reboot },
@@ -409,6 +449,7 @@ count_once (void)
   memory_touch (witness.n);
   for (size_t i = 0; i < witness.n_disks; i++)
     disk_check_and_write (&witness.disks[i], witness.run, witness.n);
+  heart_note (witness.n);
 }
 
 static void
@@ -447,6 +488,7 @@ start (void)
   witness.n_disks = disks_open (witness.disks, witness.run);
   channel_open_virtio (&witness.channels[0], "org.vmsnap.witness.0");
   channel_open_serial (&witness.channels[1], "/dev/ttyS1");
+  heart_start ();
 }
 
 int

@@ -7,9 +7,10 @@ What is seen here is the yardstick: a test of the service that fails while these
 
 import json
 import socket
+import time
 
-from vmsnaptest import BareQemu, QmpError, TestCase, WitnessError, check_image, internal_snapshots, last_beat, main
-from vmsnaptest import make_data_disk, make_disk, make_disks, qemu_img
+from vmsnaptest import BareQemu, Pulse, QmpError, TestCase, Watch, WitnessError, check_image, internal_snapshots
+from vmsnaptest import last_beat, main, make_data_disk, make_disk, make_disks, qemu_img
 
 
 class RunningGuest(TestCase):
@@ -161,6 +162,58 @@ class Endings(TestCase):
 
         agent.tell("guest-shutdown")
         self.assert_powered_off(guest)
+
+
+class WatchedGuest(TestCase):
+    """What the benches measure with."""
+
+    @classmethod
+    def setUpClass(cls):
+        directory = cls.make_class_directory()
+        heart = ["-chardev", f"socket,id=heart,path={directory / 'h'},server=on,wait=off",
+                 "-device", "virtserialport,chardev=heart,name=org.vmsnap.heart.0"]
+        cls.watch = Watch(directory)
+        cls.guest = cls.enter_class(BareQemu(directory, make_disks(directory, 2),
+                                             extra=[*heart, *cls.watch.arguments()]))
+        cls.guest.wait_up()
+        cls.watch.open()
+        cls.addClassCleanup(cls.watch.close)
+        cls.pulse = cls.enter_class(Pulse(directory / "h"))
+
+    def test_heart_is_silent_while_the_guest_is_stopped(self):
+        began = time.time()
+        self.pulse.wait_beyond(began)
+        self.guest.qmp.execute("stop")
+        for _ in range(300):
+            self.guest.qmp.execute("query-migrate")
+        self.guest.qmp.execute("cont")
+        resumed = time.time()
+        self.pulse.wait_beyond(resumed)
+
+        [stop] = self.watch.stops(began, resumed)
+        self.assertEqual(stop.commands, ("query-migrate",) * 300 + ("cont",))
+        # The last beat may have been on its way for a moment.
+        self.assertGreater(self.pulse.longest_gap(began, resumed), stop.length / 2)
+
+    def test_heart_tells_how_far_the_guest_comes(self):
+        began = time.time()
+        self.guest.witness.dirty(16)
+        self.guest.witness.wait_beyond(self.guest.witness.get().ram + 10)
+        ended = time.time()
+        self.pulse.wait_beyond(ended)
+        counted, dirtied = self.pulse.progress(began, ended)
+        self.assertGreaterEqual(counted, 10)
+        self.assertGreaterEqual(dirtied, 16 * 256)
+        self.guest.witness.dirty(0)
+
+    def test_filled_memory_stays_as_it_is(self):
+        self.guest.witness.ask("fill 16")
+        self.guest.witness.wait_for(lambda said: said["filled-mib"] == 16, "filled memory")
+        self.assertEqual(self.guest.witness.ask("check-fill")["fill-bad"], 0)
+
+    def test_each_write_can_be_flushed(self):
+        before = self.guest.witness.ask("flush-every 1")
+        self.guest.witness.wait_beyond(before.ram + 50).check()
 
 
 class Agent:

@@ -23,9 +23,11 @@ from .domain_xml import domain_xml
 from .libvirt import Libvirt, VirshError
 from .paths import SOURCE, build_directory, built, emulator, emulator_version, firmware, guest
 from .processes import continue_process, stop_process
+from .pulse import Pulse
 from .qemu import BareQemu
 from .qmp import BareQmp, QmpError, QmpGone
 from .service import Service, ServiceEnded
 from .silence import ask_monitor_at, console_tail, threads_at_work
 from .small_disk import SmallDisk
+from .watch import Watch, with_arguments
 from .witness import Testimony, Witness, WitnessError, last_beat

@@ -41,6 +41,7 @@ class Libvirt:
                              "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin", "LC_ALL": "C"}
         self._daemon = self._virsh = None
         self._numbers = itertools.count(1)
+        self._end = None
 
     @staticmethod
     def is_there():
@@ -82,17 +83,23 @@ class Libvirt:
     def _virsh_command(self):
         return ["stdbuf", "-oL", "virsh", "-q", "-c", f"qemu+unix:///session?socket={self._socket}"]
 
-    def __call__(self, *words):
+    def __call__(self, *words, timeout=DEFAULT):
         """A command of virsh; returns what it said, and raises VirshError if that is an error."""
         command = " ".join(map(str, words))
-        end = f"end-{next(self._numbers)}"
+        self._end = end = f"end-{next(self._numbers)}"
         self._virsh.stdin.write(f"{command}\necho {end}\n".encode())
         # It repeats what it is told, behind its prompt; this is what it says.
-        said = self._read_to(f"\n{end}".encode()).decode()
+        said = self._read_to(f"\n{end}".encode(), timeout).decode()
         lines = [line for line in said.splitlines() if line and line.removeprefix("virsh # ").strip() not in (command, f"echo {end}")]
         if any(line.startswith("error:") for line in lines):
             raise VirshError(f"{command}: {' '.join(lines)}")
         return "\n".join(lines)
+
+    def abort_job(self, name):
+        """Ends the job of a domain with which a command whose time is over is still busy, and waits for its end."""
+        subprocess.run([*self._virsh_command(), "domjobabort", name], env=self._environment, check=True,
+                       stdout=subprocess.DEVNULL)
+        self._read_to(f"\n{self._end}".encode())
 
     def _read_to(self, end, timeout=DEFAULT):
         deadline = Deadline(timeout)
