@@ -75,6 +75,7 @@ gboolean vs_image_snapshot_delete (const char *tool,
                                    const char *tag,
                                    GCancellable *cancellable,
                                    GError **error);
+gboolean vs_image_tag_is_usable (const char *tag);
 char *vs_image_tag_for_name (const char *name);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VsImageSnapshot, vs_image_snapshot_free)
