@@ -430,3 +430,38 @@ qmp_job_wait_and_keep (QmpClient *client, const char *job_id, GError **error)
   wait.keep = TRUE;
   return ask_status (&wait, error) && wait_for_end (&wait, error);
 }
+
+/**
+ * qmp_job_wait_until_ready:
+ * @client: a client
+ * @job_id: the id of a job that was made earlier
+ * @timeout: how long to wait, in microseconds; %QMP_NO_TIMEOUT: as long as it takes
+ * @error: return location for a #GError; %VMSNAP_ERROR_TIMEOUT when it isn't ready yet, and the job goes on
+ *
+ * Waits for a job that follows what the guest writes (block-commit of an active layer) to be level with it: from then
+ * on `job-complete` ends it. The job isn't dismissed.
+ *
+ * Returns: whether it is ready, or has succeeded already
+ */
+gboolean
+qmp_job_wait_until_ready (QmpClient *client, const char *job_id, gint64 timeout, GError **error)
+{
+  g_auto (Wait) wait = { 0 };
+  gint64 deadline = g_get_monotonic_time () + timeout;
+
+  wait_init (&wait, client, job_id, NULL, NULL, NULL);
+  wait.keep = TRUE;
+  if (!ask_status (&wait, error))
+    return FALSE;
+  while (!is_end (wait.status) && !g_str_equal (wait.status, "ready") && !g_str_equal (wait.status, "standby"))
+    {
+      if (timeout != QMP_NO_TIMEOUT && g_get_monotonic_time () > deadline)
+        {
+          g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_TIMEOUT, "QEMU's job '%s' isn't ready yet", job_id);
+          return FALSE;
+        }
+      if (!wait_once (&wait, error))
+        return FALSE;
+    }
+  return !is_end (wait.status) || finish (&wait, error);
+}

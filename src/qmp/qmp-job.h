@@ -79,6 +79,11 @@ gboolean qmp_job_wait (QmpClient *client,
 gboolean qmp_job_wait_and_keep (QmpClient *client,
                                 const char *job_id,
                                 GError **error);
+gboolean qmp_job_wait_until_ready (QmpClient *client,
+                                   const char *job_id,
+                                   gint64 timeout,
+                                   GError **error);
+
 /* What has become of a job; 'job_error' (optional, transfer full, nullable) is its error, if it FAILED. Doesn't wait. */
 gboolean qmp_job_query (QmpClient *client,
                         const char *job_id,
