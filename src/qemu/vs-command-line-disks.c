@@ -66,33 +66,56 @@ set_cache (JsonObject *node, const VsDiskDef *disk)
   json_object_set_object_member (node, "cache", cache);
 }
 
-/* The bytes. They are opened for writing only once something above writes: what is below an overlay stays open for
- * reading, and QEMU's locks say so to others. */
-static void
-add_storage_node (VsCommandLine *line, const VsDiskDef *disk, const VsDiskFile *file, guint index)
+/**
+ * vs_block_storage_node:
+ * @disk: the disk it belongs to
+ * @name: the node's name, from vs_block_storage_node_name()
+ * @path: the file
+ * @is_block: whether that is a block device
+ *
+ * The bytes. They are opened for writing only once something above writes: what is below an overlay stays open for
+ * reading, and QEMU's locks say so to others.
+ *
+ * Returns: (transfer full): the node, for `-blockdev` and `blockdev-add`
+ */
+JsonObject *
+vs_block_storage_node (const VsDiskDef *disk, const char *name, const char *path, gboolean is_block)
 {
-  g_autofree char *name = vs_block_storage_node_name (disk->target, index);
   JsonObject *node = json_object_new ();
 
-  json_object_set_string_member (node, "driver", file->is_block ? "host_device" : "file");
+  json_object_set_string_member (node, "driver", is_block ? "host_device" : "file");
   json_object_set_string_member (node, "node-name", name);
-  json_object_set_string_member (node, "filename", file->path);
+  json_object_set_string_member (node, "filename", path);
   if (disk->io != NULL)
     json_object_set_string_member (node, "aio", disk->io);
   set_cache (node, disk);
   json_object_set_boolean_member (node, "auto-read-only", TRUE);
   json_object_set_string_member (node, "discard", "unmap");
-  take_blockdev (line, node);
+  return node;
 }
 
-static void
-add_format_node (VsCommandLine *line, const VsDiskDef *disk, const VsDiskFile *file, guint index, gboolean is_active)
+/**
+ * vs_block_format_node:
+ * @disk: the disk it belongs to
+ * @name: the node's name, from vs_block_node_name()
+ * @storage: name of its storage node
+ * @format: `raw` or `qcow2`
+ * @is_active: whether the guest writes to it, unless the disk is read-only
+ * @backing: (nullable): name of the node below; %NULL: none, whatever a qcow2 file says itself
+ *
+ * Returns: (transfer full): the node, for `-blockdev` and `blockdev-add`
+ */
+JsonObject *
+vs_block_format_node (const VsDiskDef *disk,
+                      const char *name,
+                      const char *storage,
+                      const char *format,
+                      gboolean is_active,
+                      const char *backing)
 {
-  g_autofree char *name = vs_block_node_name (disk->target, index);
-  g_autofree char *storage = vs_block_storage_node_name (disk->target, index);
   JsonObject *node = json_object_new ();
 
-  json_object_set_string_member (node, "driver", file->format);
+  json_object_set_string_member (node, "driver", format);
   json_object_set_string_member (node, "node-name", name);
   json_object_set_boolean_member (node, "read-only", !is_active || disk->readonly);
   if (is_active && disk->discard != NULL)
@@ -101,15 +124,22 @@ add_format_node (VsCommandLine *line, const VsDiskDef *disk, const VsDiskFile *f
     json_object_set_string_member (node, "detect-zeroes", disk->detect_zeroes);
   set_cache (node, disk);
   json_object_set_string_member (node, "file", storage);
-  if (g_str_equal (file->format, "qcow2") && index == 0)
+  if (g_str_equal (format, "qcow2") && backing == NULL)
     json_object_set_null_member (node, "backing");
-  else if (g_str_equal (file->format, "qcow2"))
-    {
-      g_autofree char *backing = vs_block_node_name (disk->target, index - 1);
+  else if (g_str_equal (format, "qcow2"))
+    json_object_set_string_member (node, "backing", backing);
+  return node;
+}
 
-      json_object_set_string_member (node, "backing", backing);
-    }
-  take_blockdev (line, node);
+static void
+add_file_nodes (VsCommandLine *line, const VsDiskDef *disk, const VsDiskFile *file, guint index, gboolean is_active)
+{
+  g_autofree char *name = vs_block_node_name (disk->target, index);
+  g_autofree char *storage = vs_block_storage_node_name (disk->target, index);
+  g_autofree char *backing = index > 0 ? vs_block_node_name (disk->target, index - 1) : NULL;
+
+  take_blockdev (line, vs_block_storage_node (disk, storage, file->path, file->is_block));
+  take_blockdev (line, vs_block_format_node (disk, name, storage, file->format, is_active, backing));
 }
 
 /* All files of a disk, the base first. Returns the name of the active node, or NULL: an empty drive. */
@@ -132,8 +162,7 @@ add_nodes (VsCommandLine *line, const VsDiskDef *disk, char **active, GError **e
     {
       const VsDiskFile *file = g_ptr_array_index (chain->files, chain->files->len - 1 - index);
 
-      add_storage_node (line, disk, file, index);
-      add_format_node (line, disk, file, index, index == chain->files->len - 1);
+      add_file_nodes (line, disk, file, index, index == chain->files->len - 1);
     }
   *active = vs_block_node_name (disk->target, chain->files->len - 1);
   return TRUE;

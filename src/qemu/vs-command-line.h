@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <json-glib/json-glib.h>
+
 #include <gio/gio.h>
 
 #include "vs-disk-chain.h"
@@ -54,5 +56,15 @@ char *vs_block_storage_node_name (const char *target,
 char *vs_block_next_node_name (const char *target,
                                const char *const *taken);
 char *vs_block_device_id (const char *target);
+JsonObject *vs_block_storage_node (const VsDiskDef *disk,
+                                   const char *name,
+                                   const char *path,
+                                   gboolean is_block);
+JsonObject *vs_block_format_node (const VsDiskDef *disk,
+                                  const char *name,
+                                  const char *storage,
+                                  const char *format,
+                                  gboolean is_active,
+                                  const char *backing);
 
 G_END_DECLS

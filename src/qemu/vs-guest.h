@@ -4,7 +4,6 @@
 #include <gio/gio.h>
 
 #include "qmp-client.h"
-#include "vs-device-defs.h"
 #include "vs-process.h"
 
 G_BEGIN_DECLS
@@ -106,9 +105,9 @@ gboolean vs_guest_reconnect_finish (VsGuest *guest,
 gboolean vs_guest_record (VsGuest *guest,
                           GError **error);
 
-int vs_guest_connect_agent (VsGuest *guest,
-                            const VsChardevDef *channel,
-                            GError **error);
+int vs_guest_connect_socket (VsGuest *guest,
+                             const char *name,
+                             GError **error);
 QmpClient *vs_guest_get_client (VsGuest *guest);
 VsProcess *vs_guest_get_process (VsGuest *guest);
 const char *vs_guest_get_uuid (VsGuest *guest);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * qemu-img: what an image is, and the internal snapshots of one that no guest uses. It is always told the format, never
+ * qemu-img: what an image is, overlays, and the internal snapshots of an image that no guest uses. It is always told the format, never
  * left to guess: a guest can write into a raw disk whatever it likes, also a header that names a file of the host.
  * Stateless; any thread but the main one, for it waits.
  */
@@ -21,12 +21,11 @@
 #define INFO_TIMEOUT (60 * G_USEC_PER_SEC)
 /* A snapshot copies tables as large as the disk is, and may wait for a slow one. */
 #define CHANGE_TIMEOUT (600 * G_USEC_PER_SEC)
+/* All that an overlay holds is copied: not ended before its time. */
+#define COMMIT_TIMEOUT ((gint64) 7 * 24 * 3600 * G_USEC_PER_SEC)
 
 /* Tags of the service's own begin so. */
 #define OWN_PREFIX "vmsnap-"
-
-/* Digits that no snapshot's number has. */
-#define BEYOND_NUMBERS 9
 
 /* What a number for a name becomes, see vs_image_tag_for_name(). */
 #define TAG_PREFIX "snapshot-"
@@ -280,25 +279,11 @@ is_number (const char *text)
   return *text != '\0' && text[strspn (text, "0123456789")] == '\0';
 }
 
-/**
- * vs_image_tag_is_usable:
- * @tag: an internal snapshot's name
- *
- * QEMU looks a snapshot up by its number first, which a tag of digits alone would be taken for, unless it is far beyond
- * them: an image holds 65536 snapshots at most, and libvirt names them by the seconds since the epoch.
- *
- * Returns: whether @tag is taken for a tag
- */
-gboolean
-vs_image_tag_is_usable (const char *tag)
-{
-  return *tag != '\0' && (!is_number (tag) || (*tag != '0' && strlen (tag) >= BEYOND_NUMBERS));
-}
-
+/* QEMU looks a snapshot up by its number first, which a tag of digits alone would be taken for. */
 static gboolean
 check_tag (const char *tag, GError **error)
 {
-  if (vs_image_tag_is_usable (tag))
+  if (*tag != '\0' && !is_number (tag))
     return TRUE;
   g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT, "'%s' can't be the tag of an internal snapshot",
                tag);
@@ -419,6 +404,88 @@ vs_image_snapshot_delete (const char *tool,
 {
   return check_presence (tool, path, tag, TRUE, cancellable, error)
          && change (tool, path, "-d", tag, "delete a snapshot of", cancellable, error);
+}
+
+/**
+ * vs_image_overlay_create:
+ * @tool: path of qemu-img
+ * @path: absolute path of the new overlay; a file that is there is overwritten
+ * @size: bytes that the guest sees, those of the file below
+ * @backing: absolute path of the file below, which isn't opened, for a guest may use it
+ * @backing_format: its format
+ * @cancellable: (nullable): to give up
+ * @error: %VMSNAP_ERROR_NO_SPACE, %VMSNAP_ERROR_NOT_FOUND when there is no such directory, %VMSNAP_ERROR_IO, …
+ *
+ * Makes an empty qcow2 overlay.
+ *
+ * Returns: whether it was made
+ */
+gboolean
+vs_image_overlay_create (const char *tool,
+                         const char *path,
+                         guint64 size,
+                         const char *backing,
+                         const char *backing_format,
+                         GCancellable *cancellable,
+                         GError **error)
+{
+  g_autofree char *bytes = g_strdup_printf ("%" G_GUINT64_FORMAT, size);
+  const char *const argv[]
+    = { tool, "create", "-q", "-u", "-f", "qcow2", "-F", backing_format, "-b", backing, path, bytes, NULL };
+  g_autofree char *output = NULL;
+
+  return check_path (path, error) && check_path (backing, error)
+         && run_tool (argv, path, "make the overlay", CHANGE_TIMEOUT, cancellable, &output, error);
+}
+
+/**
+ * vs_image_overlay_set_backing:
+ * @tool: path of qemu-img
+ * @path: absolute path of an overlay that nothing uses
+ * @backing: (nullable): absolute path of the file below; %NULL: none
+ * @backing_format: (nullable): its format
+ * @error: %VMSNAP_ERROR_BUSY, %VMSNAP_ERROR_NO_SPACE, %VMSNAP_ERROR_IO, …
+ *
+ * Writes down what is below the overlay; nothing is read or moved.
+ *
+ * Returns: whether it is written down
+ */
+gboolean
+vs_image_overlay_set_backing (const char *tool,
+                              const char *path,
+                              const char *backing,
+                              const char *backing_format,
+                              GError **error)
+{
+  const char *const without[] = { tool, "rebase", "-q", "-u", "-f", "qcow2", "-b", "", path, NULL };
+  const char *const with[]
+    = { tool, "rebase", "-q", "-u", "-f", "qcow2", "-F", backing_format, "-b", backing, path, NULL };
+  g_autofree char *output = NULL;
+
+  return check_path (path, error)
+         && run_tool (backing != NULL ? with : without, path, "record the backing file of", CHANGE_TIMEOUT,
+                      NULL, &output, error);
+}
+
+/**
+ * vs_image_overlay_commit:
+ * @tool: path of qemu-img
+ * @path: absolute path of an overlay that nothing uses
+ * @empty: whether the overlay is to be empty afterwards; else it stays as it is, which is quicker
+ * @error: %VMSNAP_ERROR_BUSY, %VMSNAP_ERROR_NO_SPACE, %VMSNAP_ERROR_IO, …
+ *
+ * Writes what the overlay holds into the file below. It may be done again.
+ *
+ * Returns: whether the file below holds it all
+ */
+gboolean
+vs_image_overlay_commit (const char *tool, const char *path, gboolean empty, GError **error)
+{
+  const char *const argv[] = { tool, "commit", "-q", "-f", "qcow2", empty ? path : "-d", empty ? NULL : path, NULL };
+  g_autofree char *output = NULL;
+
+  return check_path (path, error)
+         && run_tool (argv, path, "merge into its backing file the overlay", COMMIT_TIMEOUT, NULL, &output, error);
 }
 
 /**

@@ -75,7 +75,22 @@ gboolean vs_image_snapshot_delete (const char *tool,
                                    const char *tag,
                                    GCancellable *cancellable,
                                    GError **error);
-gboolean vs_image_tag_is_usable (const char *tag);
+gboolean vs_image_overlay_create (const char *tool,
+                                  const char *path,
+                                  guint64 size,
+                                  const char *backing,
+                                  const char *backing_format,
+                                  GCancellable *cancellable,
+                                  GError **error);
+gboolean vs_image_overlay_set_backing (const char *tool,
+                                       const char *path,
+                                       const char *backing,
+                                       const char *backing_format,
+                                       GError **error);
+gboolean vs_image_overlay_commit (const char *tool,
+                                  const char *path,
+                                  gboolean empty,
+                                  GError **error);
 char *vs_image_tag_for_name (const char *name);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VsImageSnapshot, vs_image_snapshot_free)

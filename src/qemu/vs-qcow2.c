@@ -20,6 +20,8 @@
 #define OFFSET_CLUSTER_BITS 20
 #define OFFSET_SIZE 24
 #define OFFSET_CRYPT_METHOD 32
+#define OFFSET_L1_SIZE 36
+#define OFFSET_L1_TABLE 40
 #define OFFSET_INCOMPATIBLE 72
 #define OFFSET_HEADER_LENGTH 100
 
@@ -221,4 +223,39 @@ vs_qcow2_header_free (VsQcow2Header *header)
   g_free (header->backing_file);
   g_free (header->backing_format);
   g_free (header);
+}
+
+/**
+ * vs_qcow2_is_empty:
+ * @fd: a qcow2 image that can be read
+ * @empty: (out): whether it holds nothing of its own: all that is read comes from the file below
+ * @error: where to put %VMSNAP_ERROR_IMAGE_CORRUPT
+ *
+ * Returns: whether it could be told
+ */
+gboolean
+vs_qcow2_is_empty (int fd, gboolean *empty, GError **error)
+{
+  guint8 data[V2_LENGTH];
+  guint64 entries[512];
+  Bytes bytes = { data, sizeof data };
+  guint64 offset, left;
+
+  if (read_start (fd, data, sizeof data) != sizeof data)
+    return fail (error, "it is cut off");
+  offset = get_u64 (&bytes, OFFSET_L1_TABLE);
+  left = (guint64)get_u32 (&bytes, OFFSET_L1_SIZE) * sizeof entries[0];
+  *empty = TRUE;
+  while (left > 0 && *empty)
+    {
+      ssize_t n = pread (fd, entries, MIN (left, sizeof entries), (off_t)offset);
+
+      if (n <= 0 || n % (ssize_t)sizeof entries[0] != 0)
+        return fail (error, "its table is cut off");
+      for (gsize i = 0; i < (gsize)n / sizeof entries[0]; i++)
+        *empty = *empty && entries[i] == 0;
+      offset += (guint64)n;
+      left -= (guint64)n;
+    }
+  return TRUE;
 }

@@ -28,6 +28,9 @@ typedef struct {
 gboolean vs_qcow2_is (int fd);
 VsQcow2Header *vs_qcow2_read_header (int fd,
                                      GError **error);
+gboolean vs_qcow2_is_empty (int fd,
+                            gboolean *empty,
+                            GError **error);
 void vs_qcow2_header_free (VsQcow2Header *header);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VsQcow2Header, vs_qcow2_header_free)
