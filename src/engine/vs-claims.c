@@ -74,6 +74,13 @@ set_conflict (const Claim *held, const Claim *wanted, const char *path, GError *
                  path, held->name);
 }
 
+/* A domain's new claims for its disks take the place of its old ones. */
+static gboolean
+is_replaced (const Claim *held, const Claim *wanted)
+{
+  return !held->is_image && !wanted->is_image && g_str_equal (held->uuid, wanted->uuid);
+}
+
 static gboolean
 check (VsClaims *self, const Claim *wanted, const char *path, GPtrArray *own, GError **error)
 {
@@ -82,6 +89,8 @@ check (VsClaims *self, const Claim *wanted, const char *path, GPtrArray *own, GE
       const Claim *held = i < self->claims->len ? g_ptr_array_index (self->claims, i)
                                                 : g_ptr_array_index (own, i - self->claims->len);
 
+      if (i < self->claims->len && is_replaced (held, wanted))
+        continue;
       if (!conflicts (held, wanted))
         continue;
       set_conflict (held, wanted, path, error);
@@ -97,7 +106,7 @@ check (VsClaims *self, const Claim *wanted, const char *path, GPtrArray *own, GE
  * @chains: (element-type VsDiskChain): its disks' files
  * @error: where to put %VMSNAP_ERROR_BUSY, or %VMSNAP_ERROR_INVALID_ARGUMENT when it would use a file twice itself
  *
- * Claims all or nothing. What the same domain had claimed before is replaced.
+ * Claims all or nothing. What the same domain had claimed before is replaced, unless this fails.
  *
  * Returns: whether all files are its own now
  */
@@ -106,7 +115,6 @@ vs_claims_add (VsClaims *self, VsDomainDef *def, GPtrArray *chains, GError **err
 {
   g_autoptr (GPtrArray) own = g_ptr_array_new_with_free_func ((GDestroyNotify) claim_free);
 
-  vs_claims_remove (self, def->uuid);
   for (guint i = 0; i < chains->len; i++)
     {
       VsDiskChain *chain = g_ptr_array_index (chains, i);
@@ -130,6 +138,7 @@ vs_claims_add (VsClaims *self, VsDomainDef *def, GPtrArray *chains, GError **err
           g_ptr_array_add (own, claim);
         }
     }
+  vs_claims_remove (self, def->uuid);
   g_ptr_array_extend_and_steal (self->claims, g_steal_pointer (&own));
   return TRUE;
 }

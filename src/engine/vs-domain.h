@@ -52,7 +52,6 @@ gboolean vs_domain_get_unsettled (VsDomain *self);
 void vs_domain_set_unsettled (VsDomain *self,
                               gboolean unsettled);
 gboolean vs_domain_get_guest_agent (VsDomain *self);
-gboolean vs_domain_lacks_guest_agent (VsDomain *self);
 gboolean vs_domain_get_has_managed_save (VsDomain *self);
 void vs_domain_set_has_managed_save (VsDomain *self,
                                      gboolean has_managed_save);
@@ -72,6 +71,8 @@ void vs_domain_set_chains (VsDomain *self,
 VsGuest *vs_domain_get_guest (VsDomain *self);
 void vs_domain_attach_guest (VsDomain *self,
                              VsGuest *guest,
+                             VsDomainDef *live_def);
+void vs_domain_set_live_def (VsDomain *self,
                              VsDomainDef *live_def);
 void vs_domain_note_end (VsDomain *self,
                          VsGuest *guest);
