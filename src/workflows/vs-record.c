@@ -4,6 +4,8 @@
  */
 #include "vs-record.h"
 
+#include "vmsnap-error.h"
+
 #define SNAPSHOTS "snapshots"
 #define CURRENT "current-snapshot"
 
@@ -133,4 +135,36 @@ vs_record_set_definition (VsRun *run, VsDomainDef *def, GError **error)
       && !vs_store_write (vs_run_get_store (run), vs_run_get_uuid (run), NULL, VS_STORE_DEFINITION, xml, -1, error))
     return FALSE;
   return vs_run_on_main (run, show_definition, def, error);
+}
+
+/* The definition that the guest has, for a next life of the service. It is in the runtime directory: gone with the
+ * guest when the host goes down. */
+gboolean
+vs_record_write_live_definition (VsRun *run, VsDomainDef *def, GError **error)
+{
+  g_autofree char *directory = vs_guest_directory (vs_store_get_runtime_dir (vs_run_get_store (run)), def->uuid);
+  g_autofree char *path = g_build_filename (directory, VS_GUEST_DEFINITION, NULL);
+  g_autofree char *xml = vs_domain_def_format (def);
+  g_autoptr (GError) local = NULL;
+
+  if (g_file_set_contents_full (path, xml, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0600, &local))
+    return TRUE;
+  g_set_error (error, VMSNAP_ERROR,
+               g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_NOSPC) ? VMSNAP_ERROR_NO_SPACE : VMSNAP_ERROR_IO,
+               "Can't write %s: %s", path, local->message);
+  return FALSE;
+}
+
+static gboolean
+show_live_definition (VsRun *run, gpointer def, GError **error)
+{
+  vs_domain_set_live_def (vs_run_get_domain (run), def);
+  return TRUE;
+}
+
+/* The definition that the guest has from now on. */
+gboolean
+vs_record_set_live_definition (VsRun *run, VsDomainDef *def, GError **error)
+{
+  return vs_record_write_live_definition (run, def, error) && vs_run_on_main (run, show_live_definition, def, error);
 }

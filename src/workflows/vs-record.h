@@ -22,5 +22,11 @@ gboolean vs_record_set_current (VsRun *run,
 gboolean vs_record_set_definition (VsRun *run,
                                    VsDomainDef *def,
                                    GError **error);
+gboolean vs_record_write_live_definition (VsRun *run,
+                                          VsDomainDef *def,
+                                          GError **error);
+gboolean vs_record_set_live_definition (VsRun *run,
+                                        VsDomainDef *def,
+                                        GError **error);
 
 G_END_DECLS

@@ -12,7 +12,6 @@
 #include "vs-steps.h"
 #include "vs-tags.h"
 
-#define FACT_NVRAM "nvram"
 #define FACT_VM_STATE_SIZE "vm-state-size"
 
 static gboolean
@@ -90,24 +89,6 @@ look_first (VsRun *run, GError **error)
   return look_at_variables (run, error) && check_room (run, error);
 }
 
-/* How long the guest stood still, by QEMU's own clock. */
-static gint64
-read_downtime (QmpWatch *watch)
-{
-  gint64 stopped = 0, resumed = 0;
-  QmpEvent *event;
-
-  while ((event = qmp_watch_pop (watch, 0, NULL, NULL)) != NULL)
-    {
-      if (g_str_equal (qmp_event_get_name (event), "STOP") && stopped == 0)
-        stopped = qmp_event_get_time (event);
-      else if (g_str_equal (qmp_event_get_name (event), "RESUME"))
-        resumed = qmp_event_get_time (event);
-      qmp_event_unref (event);
-    }
-  return stopped != 0 && resumed > stopped ? resumed - stopped : 0;
-}
-
 /* With a variable store the guest is stopped by us, so that the store's bytes are of the same instant. */
 static gboolean
 save_online (VsRun *run, GError **error)
@@ -140,7 +121,7 @@ save_online (VsRun *run, GError **error)
   vs_tags_dismiss (run, VS_TAGS_JOB_SAVE);
   if (nvram != NULL && !vs_nvram_keep (run, variables, nvram, error))
     return FALSE;
-  vs_run_set_int (run, FACT_DOWNTIME, read_downtime (watch));
+  vs_run_set_int (run, FACT_DOWNTIME, vs_snapshot_create_read_downtime (watch));
   return TRUE;
 }
 
@@ -210,25 +191,16 @@ add_disks (VsSnapshotDef *snapshot, VsDomainDef *def)
 static VsSnapshotDef *
 describe (VsRun *run)
 {
-  const char *name = vs_run_get_string (run, VS_FACT_SNAPSHOT);
-  VsSnapshotDef *def = vs_snapshot_def_new (name);
+  VsSnapshotDef *def = vs_snapshot_create_describe (run);
   guint64 size = vs_run_get_int (run, FACT_VM_STATE_SIZE);
   gboolean active = vs_run_get_flag (run, FACT_ACTIVE);
 
-  def->description = g_strdup (vs_run_get_string (run, FACT_DESCRIPTION));
-  def->parent = g_strdup (vs_run_get_string (run, FACT_PARENT));
-  def->creation_time = vs_run_get_int (run, FACT_TIME);
-  def->has_state = TRUE;
   def->state = !active                                ? VMSNAP_SNAPSHOT_STATE_SHUTOFF
                : vs_run_get_flag (run, FACT_RUNNING)  ? VMSNAP_SNAPSHOT_STATE_RUNNING
                                                       : VMSNAP_SNAPSHOT_STATE_PAUSED;
-  def->has_memory = TRUE;
   def->memory = active ? VMSNAP_LOCATION_INTERNAL : VMSNAP_LOCATION_NONE;
-  def->domain = vs_domain_def_ref (vs_run_get_def (run));
   add_disks (def, def->domain);
   vs_snapshot_def_set_fact (def, VS_SNAPSHOT_FACT_TAG, vs_run_get_string (run, FACT_TAG));
-  vs_snapshot_def_set_fact (def, VS_SNAPSHOT_FACT_NVRAM, vs_run_get_string (run, FACT_NVRAM));
-  vs_snapshot_def_set_fact_uint64 (def, VS_SNAPSHOT_FACT_DOWNTIME, vs_run_get_int (run, FACT_DOWNTIME));
   vs_snapshot_def_set_fact_uint64 (def, VS_SNAPSHOT_FACT_SIZE, size);
   vs_snapshot_def_set_fact_uint64 (def, VS_SNAPSHOT_FACT_MEMORY_SIZE, size);
   if (active)

@@ -10,6 +10,7 @@
 #include "vmsnap-names.h"
 #include "vs-image-tool.h"
 #include "vs-operations.h"
+#include "vs-overlays.h"
 #include "vs-save-workflows.h"
 #include "vs-snapshot-workflows.h"
 #include "vs-steps.h"
@@ -100,6 +101,41 @@ vs_snapshot_create_tell (VsRun *run, gpointer data, GError **error)
   return TRUE;
 }
 
+/* How long the guest stood still, by QEMU's own clock. */
+gint64
+vs_snapshot_create_read_downtime (QmpWatch *watch)
+{
+  gint64 stopped = 0, resumed = 0;
+  QmpEvent *event;
+
+  while ((event = qmp_watch_pop (watch, 0, NULL, NULL)) != NULL)
+    {
+      if (g_str_equal (qmp_event_get_name (event), "STOP") && stopped == 0)
+        stopped = qmp_event_get_time (event);
+      else if (g_str_equal (qmp_event_get_name (event), "RESUME"))
+        resumed = qmp_event_get_time (event);
+      qmp_event_unref (event);
+    }
+  return stopped != 0 && resumed > stopped ? resumed - stopped : 0;
+}
+
+/* What all snapshots' records say; state, memory and disks are still to be said. */
+VsSnapshotDef *
+vs_snapshot_create_describe (VsRun *run)
+{
+  VsSnapshotDef *def = vs_snapshot_def_new (vs_run_get_string (run, VS_FACT_SNAPSHOT));
+
+  def->description = g_strdup (vs_run_get_string (run, FACT_DESCRIPTION));
+  def->parent = g_strdup (vs_run_get_string (run, FACT_PARENT));
+  def->creation_time = vs_run_get_int (run, FACT_TIME);
+  def->has_state = TRUE;
+  def->has_memory = TRUE;
+  def->domain = vs_domain_def_ref (vs_run_get_def (run));
+  vs_snapshot_def_set_fact (def, VS_SNAPSHOT_FACT_NVRAM, vs_run_get_string (run, FACT_NVRAM));
+  vs_snapshot_def_set_fact_uint64 (def, VS_SNAPSHOT_FACT_DOWNTIME, vs_run_get_int (run, FACT_DOWNTIME));
+  return def;
+}
+
 /* Also by one that is still to be made. */
 static gboolean
 is_taken (VsEngine *engine, VsDomain *domain, const char *name)
@@ -159,6 +195,13 @@ make_facts (const char *name, VsSnapshotDef *wish, const VsSnapshotCreateOptions
     json_object_set_boolean_member (facts, FACT_LIVE, TRUE);
   if (options->pause)
     json_object_set_boolean_member (facts, FACT_PAUSE, TRUE);
+  if (options->no_metadata)
+    json_object_set_boolean_member (facts, FACT_NO_METADATA, TRUE);
+  if (options->reuse_external)
+    json_object_set_boolean_member (facts, VS_OVERLAYS_FACT_REUSE, TRUE);
+  json_object_set_string_member (facts, VS_OVERLAYS_FACT_LOCATION,
+                                 vmsnap_enum_to_nick (VMSNAP_TYPE_LOCATION, options->location));
+  json_object_set_array_member (facts, VS_OVERLAYS_FACT_WISH, vs_overlays_note_wish (wish));
   return facts;
 }
 
@@ -176,9 +219,10 @@ is_of_all_disks (VsSnapshotDef *wish)
 static const char *
 find_unsupported (VsSnapshotDef *wish, const VsSnapshotCreateOptions *options)
 {
+  if (options->quiesce)
+    return "'quiesce' is not supported by this version";
   if (options->location != VMSNAP_LOCATION_INTERNAL)
-    return "External snapshots are not supported by this version: give location=internal, for one inside the disks' "
-           "qcow2 files";
+    return NULL;
   if (options->no_metadata)
     return "'no-metadata' is not supported with location=internal: delete the snapshot with 'metadata-only' afterwards";
   if (!is_of_all_disks (wish))
@@ -220,5 +264,8 @@ vs_operation_snapshot_create (VsEngine *engine,
       return NULL;
     }
   facts = make_facts (name, wish, options);
-  return vs_engine_submit (engine, domain, &vs_workflow_snapshot_create_internal, facts, request, error);
+  return vs_engine_submit (engine, domain,
+                           options->location == VMSNAP_LOCATION_EXTERNAL ? &vs_workflow_snapshot_create_external
+                                                                         : &vs_workflow_snapshot_create_internal,
+                           facts, request, error);
 }

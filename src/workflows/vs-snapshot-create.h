@@ -17,10 +17,14 @@ G_BEGIN_DECLS
 #define FACT_PARENT "parent"
 #define FACT_TIME "creation-time"
 #define FACT_DOWNTIME "downtime" /* microseconds */
+#define FACT_NVRAM "nvram"       /* file name of the kept variable store; none: there is none */
+#define FACT_NO_METADATA "no-metadata"
 
 gboolean vs_snapshot_create_check (VsDomain *domain,
                                    JsonObject *facts,
                                    GError **error);
+VsSnapshotDef *vs_snapshot_create_describe (VsRun *run);
+gint64 vs_snapshot_create_read_downtime (QmpWatch *watch);
 gboolean vs_snapshot_create_tell (VsRun *run,
                                   gpointer data,
                                   GError **error);

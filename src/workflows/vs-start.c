@@ -13,6 +13,7 @@
 #include "vs-firmware.h"
 #include "vs-helpers.h"
 #include "vs-operations.h"
+#include "vs-record.h"
 #include "vs-save-workflows.h"
 #include "vs-steps.h"
 
@@ -102,20 +103,6 @@ attach (VsRun *run, gpointer data, GError **error)
   return TRUE;
 }
 
-/* The definition that the guest has, for a next life of the service. */
-static gboolean
-write_live_definition (VsRun *run, const char *directory, GError **error)
-{
-  g_autofree char *path = g_build_filename (directory, VS_GUEST_DEFINITION, NULL);
-  g_autofree char *xml = vs_domain_def_format (vs_run_get_def (run));
-  g_autoptr (GError) local = NULL;
-
-  if (g_file_set_contents_full (path, xml, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0600, &local))
-    return TRUE;
-  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IO, "Can't write %s: %s", path, local->message);
-  return FALSE;
-}
-
 static GHashTable *
 index_chains (GPtrArray *chains)
 {
@@ -196,7 +183,7 @@ vs_start_spawn (VsRun *run, GError **error)
   g_autoptr (VsHelpers) helpers = NULL;
   g_autoptr (VsGuest) guest = NULL;
 
-  if (directory == NULL || !write_live_definition (run, directory, error))
+  if (directory == NULL || !vs_record_write_live_definition (run, vs_run_get_def (run), error))
     return FALSE;
   chains = probe_disks (run, error);
   if (chains == NULL)

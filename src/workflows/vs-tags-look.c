@@ -3,12 +3,10 @@
  * Looking for tags in qcow2 files: what the guest's QEMU says of its active nodes, or qemu-img of a file. Threads of
  * runs.
  */
-#include <string.h>
-
 #include "qmp-json.h"
 #include "vmsnap-error.h"
-#include "vs-command-line.h"
 #include "vs-image-tool.h"
+#include "vs-nodes.h"
 #include "vs-steps.h"
 #include "vs-tags.h"
 
@@ -77,74 +75,6 @@ read_tags (JsonObject *node, const char *tag, VsTagState *state)
     }
 }
 
-/* The path of a node's file. QEMU writes `json:{…}` where opening the plain path would give something else, as with an
- * overlay whose header names its backing file by a relative path. */
-static char *
-node_path (JsonObject *node)
-{
-  const char *name = qmp_json_get_string (node, "file");
-  g_autoptr (JsonNode) root = NULL;
-  const char *inner;
-
-  if (name == NULL || !g_str_has_prefix (name, "json:"))
-    return g_strdup (name);
-  root = json_from_string (name + strlen ("json:"), NULL);
-  inner = qmp_json_get_string (qmp_json_get_object (qmp_json_node_get_object (root), "file"), "filename");
-  return g_strdup (inner != NULL ? inner : name);
-}
-
-static void
-command_free (QmpCommand *command)
-{
-  qmp_command_clear (command);
-  g_free (command);
-}
-
-static QmpCommand *
-add_command (GPtrArray *commands, const char *name, JsonObject *arguments)
-{
-  QmpCommand *command = g_new0 (QmpCommand, 1);
-
-  command->command = name;
-  command->arguments = arguments;
-  g_ptr_array_add (commands, command);
-  return command;
-}
-
-/* Asks which node is behind a device. */
-static void
-add_question (GPtrArray *commands, const char *target)
-{
-  g_autofree char *id = vs_block_device_id (target);
-  g_autofree char *path = g_strconcat ("/machine/peripheral/", id, NULL);
-
-  add_command (commands, "qom-get", qmp_args_new ("s:path", path, "s:property", "drive", NULL));
-}
-
-/* NULL when the guest has no such device, or nothing is in it. */
-static const char *
-read_answer (const QmpCommand *command)
-{
-  const char *node = command->value != NULL && JSON_NODE_HOLDS_VALUE (command->value)
-                       ? json_node_get_string (command->value)
-                       : NULL;
-
-  return node != NULL && *node != '\0' ? node : NULL;
-}
-
-static JsonObject *
-find_node (JsonArray *nodes, const char *name)
-{
-  for (guint i = 0; nodes != NULL && i < json_array_get_length (nodes); i++)
-    {
-      JsonObject *node = qmp_json_array_get_object (nodes, i);
-
-      if (g_strcmp0 (qmp_json_get_string (node, "node-name"), name) == 0)
-        return node;
-    }
-  return NULL;
-}
-
 /* The nodes as they were remembered in this life of the service, unless one isn't. NULL then. */
 GPtrArray *
 vs_tags_list_known (VsRun *run)
@@ -166,41 +96,39 @@ vs_tags_list_known (VsRun *run)
 
 /* A disk that the guest doesn't have, or has with another file in it, is looked at as a file. */
 static void
-read_state (VsTagState *state, JsonArray *nodes, const char *name, const char *tag)
+read_state (VsTagState *state, VsNodes *nodes, const char *name, const char *tag)
 {
-  JsonObject *node = name != NULL ? find_node (nodes, name) : NULL;
-  g_autofree char *path = node != NULL ? node_path (node) : NULL;
+  g_autofree char *path = vs_nodes_get_path (nodes, name);
 
   if (g_strcmp0 (path, state->path) != 0)
     return;
   state->node = g_strdup (name);
-  read_tags (node, tag, state);
+  read_tags (vs_nodes_find (nodes, name), tag, state);
 }
 
-/* All questions at once, for each costs a way through QEMU's main loop, which the guest keeps busy. Not by query-block: it
- * repeats each backing chain, nested as deep as the chain is long. */
 static gboolean
-look_online (VsRun *run, QmpClient *monitor, const char *tag, GPtrArray *states, GError **error)
+look_online (VsRun *run, const char *tag, GPtrArray *states, GError **error)
 {
   g_autoptr (GPtrArray) known = vs_tags_list_known (run);
-  g_autoptr (GPtrArray) commands = g_ptr_array_new_with_free_func ((GDestroyNotify) command_free);
-  QmpCommand *all = add_command (commands, "query-named-block-nodes", qmp_args_new ("b:flat", TRUE, NULL));
-  JsonArray *nodes;
+  g_autoptr (GStrvBuilder) targets = g_strv_builder_new ();
+  g_auto (GStrv) questions = NULL;
+  g_autoptr (VsNodes) nodes = NULL;
 
   for (guint i = 0; known == NULL && i < states->len; i++)
-    add_question (commands, ((VsTagState *) g_ptr_array_index (states, i))->target);
-  qmp_client_call_all (monitor, (QmpCommand **) commands->pdata, commands->len, vs_run_get_cancellable (run));
-  if (all->value == NULL)
-    {
-      g_propagate_error (error, g_steal_pointer (&all->error));
-      return FALSE;
-    }
-  nodes = qmp_json_node_get_array (all->value);
+    g_strv_builder_add (targets, ((VsTagState *) g_ptr_array_index (states, i))->target);
+  questions = g_strv_builder_end (targets);
+  nodes = vs_nodes_ask (run, (const char *const *) questions, error);
+  if (nodes == NULL)
+    return FALSE;
   for (guint i = 0; i < states->len; i++)
-    read_state (g_ptr_array_index (states, i), nodes,
-                known != NULL ? ((VsTagState *) g_ptr_array_index (known, i))->node
-                              : read_answer (g_ptr_array_index (commands, i + 1)),
-                tag);
+    {
+      VsTagState *state = g_ptr_array_index (states, i);
+
+      read_state (state, nodes,
+                  known != NULL ? ((VsTagState *) g_ptr_array_index (known, i))->node
+                                : vs_nodes_get_active (nodes, state->target),
+                  tag);
+    }
   return TRUE;
 }
 
@@ -234,7 +162,7 @@ vs_tags_look (VsRun *run, const char *tag, GError **error)
   g_autoptr (GPtrArray) states = vs_tags_list (run);
   QmpClient *monitor = vs_run_get_monitor (run, NULL);
 
-  if (monitor != NULL && !look_online (run, monitor, tag, states, error))
+  if (monitor != NULL && !look_online (run, tag, states, error))
     return NULL;
   for (guint i = 0; i < states->len; i++)
     {

@@ -23,6 +23,23 @@ add_disk (JsonArray *disks, const VsDiskDef *disk)
   json_array_add_object_element (disks, item);
 }
 
+/* Adds one disk to those that get an internal snapshot, if it can have one. */
+gboolean
+vs_tags_choose_disk (VsDomainDef *def, const VsDiskDef *disk, JsonArray *disks, GError **error)
+{
+  if (g_str_equal (disk->format, "qcow2"))
+    {
+      add_disk (disks, disk);
+      return TRUE;
+    }
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED,
+               "Disk %s of %s (%s) is %s, which can't hold internal snapshots, and leaving it out would mix two "
+               "instants; convert it (qemu-img convert -O qcow2), mark it <readonly/>, or take an external "
+               "snapshot",
+               disk->target, def->name, disk->path, disk->format);
+  return FALSE;
+}
+
 gboolean
 vs_tags_choose_disks (VsDomainDef *def, JsonObject *facts, GError **error)
 {
@@ -35,18 +52,10 @@ vs_tags_choose_disks (VsDomainDef *def, JsonObject *facts, GError **error)
 
       if (disk->readonly || disk->is_cdrom || disk->path == NULL)
         continue;
-      if (!g_str_equal (disk->format, "qcow2"))
-        {
-          g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED,
-                       "Disk %s of %s (%s) is %s, which can't hold internal snapshots, and leaving it out would mix two "
-                       "instants; convert it (qemu-img convert -O qcow2), mark it <readonly/>, or take an external "
-                       "snapshot",
-                       disk->target, def->name, disk->path, disk->format);
-          return FALSE;
-        }
+      if (!vs_tags_choose_disk (def, disk, disks, error))
+        return FALSE;
       if (first == NULL)
         first = disk->target;
-      add_disk (disks, disk);
     }
   if (first == NULL)
     {

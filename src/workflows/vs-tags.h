@@ -53,6 +53,11 @@ gboolean vs_tags_choose_disks (VsDomainDef *def,
                                JsonObject *facts,
                                GError **error);
 
+gboolean vs_tags_choose_disk (VsDomainDef *def,
+                              const VsDiskDef *disk,
+                              JsonArray *disks,
+                              GError **error);
+
 /* The disks of a snapshot on record */
 JsonArray *vs_tags_list_disks (VsSnapshotDef *snapshot);
 

@@ -18,7 +18,8 @@ from .case import TestCase, main
 from .client import (BUS_NAME, MANAGER, ROOT, BusError, Client, JobEnd, JobFailed, call_as, domain_path, encode_name,
                      options, snapshot_path)
 from .deadline import DEFAULT, Deadline, DeadlinePassed, settle, wait_until
-from .disks import Disk, check_image, image_info, internal_snapshots, make_data_disk, make_disk, make_disks, qemu_img
+from .disks import (Disk, check_image, image_info, internal_snapshots, make_data_disk, make_disk, make_disks, qemu_img,
+                    witness_count)
 from .domain_xml import domain_xml
 from .libvirt import Libvirt, VirshError
 from .paths import SOURCE, build_directory, built, emulator, emulator_version, firmware, guest

@@ -5,7 +5,9 @@ import dataclasses
 import json
 import os
 import pathlib
+import struct
 import subprocess
+import tempfile
 
 
 @dataclasses.dataclass
@@ -64,6 +66,26 @@ def image_info(disk):
 def internal_snapshots(disk):
     """The names of the snapshots inside an image."""
     return [snapshot["name"] for snapshot in image_info(disk).get("snapshots", [])]
+
+
+# Where tests/guest/disk.c keeps the witness's counts: a ring of blocks of 4 KiB at 1 MiB; in each a word, the run, the
+# count.
+WITNESS_BLOCK = 4096
+WITNESS_PLACE = (1 << 20) // WITNESS_BLOCK
+WITNESS_RING = 8
+
+
+def witness_count(disk):
+    """What the witness counted on a disk last, seen from outside, also while a guest has the file open."""
+    with tempfile.NamedTemporaryFile() as ring:
+        # Of qemu-img dd, `count` counts from the image's beginning.
+        qemu_img("dd", "-U", "-f", disk.format, "-O", "raw", f"bs={WITNESS_BLOCK}", f"skip={WITNESS_PLACE}",
+                 f"count={WITNESS_PLACE + WITNESS_RING}", f"if={disk.path}", f"of={ring.name}")
+        data = pathlib.Path(ring.name).read_bytes()
+    assert len(data) == WITNESS_RING * WITNESS_BLOCK, len(data)
+    records = [struct.unpack_from("=8s24sQ", data, slot * WITNESS_BLOCK) for slot in range(WITNESS_RING)]
+    assert all(magic == b"VMSNAPW1" for magic, _, _ in records), records
+    return max(count for _, _, count in records)
 
 
 def check_image(disk, leaks=False):

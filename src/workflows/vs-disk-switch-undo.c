@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The way back from overlays: what the guest wrote into them goes into the files below. While the guest lives, QEMU's
+ * block-commit does it and gives the disk back; of a guest that is dead, qemu-img does.
+ *
+ * What must never happen: an overlay merged a second time over what the guest wrote into the base since the first. So
+ * the guest stands still from before its disks are given back until the overlays are gone, or the journal says that they
+ * are merged; up to then overlay and base say the same, and to merge once more changes nothing. Threads of runs.
+ */
+#include "vs-disk-switch.h"
+
+#include "qmp-job.h"
+#include "vmsnap-error.h"
+#include "vs-image-tool.h"
+#include "vs-nodes.h"
+#include "vs-overlays.h"
+#include "vs-qcow2.h"
+#include "vs-record.h"
+#include "vs-steps.h"
+#include "vs-tags.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+/* A guest that writes faster than that can follow is stopped a little earlier. */
+#define READY_TIMEOUT (30 * G_USEC_PER_SEC)
+
+static char *
+job_id (VsRun *run, JsonObject *overlay)
+{
+  g_autofree char *what = g_strconcat ("merge-", vs_overlay_get (overlay, VS_OVERLAY_TARGET), NULL);
+
+  return vs_steps_job_id (run, what);
+}
+
+/* Those that the guest writes to now. */
+static GPtrArray *
+list_active (VsRun *run, GError **error)
+{
+  g_auto (GStrv) targets = vs_overlays_list_targets (run);
+  g_autoptr (VsNodes) nodes = vs_nodes_ask (run, (const char *const *) targets, error);
+  GPtrArray *active;
+
+  if (nodes == NULL)
+    return NULL;
+  active = g_ptr_array_new ();
+  for (guint i = 0; i < vs_overlays_count (run); i++)
+    {
+      JsonObject *overlay = vs_overlays_get (run, i);
+      const char *node = vs_nodes_get_active (nodes, targets[i]);
+
+      if (node != NULL && g_strcmp0 (node, vs_overlay_get (overlay, VS_OVERLAY_NODE)) == 0)
+        g_ptr_array_add (active, overlay);
+    }
+  return active;
+}
+
+/* Unless an earlier life has begun it. */
+static gboolean
+begin_merge (VsRun *run, JsonObject *overlay, GError **error)
+{
+  QmpClient *monitor = vs_run_get_monitor (run, error);
+  g_autofree char *id = job_id (run, overlay);
+  QmpJobStatus status;
+
+  if (monitor == NULL || !qmp_job_query (monitor, id, &status, NULL, error))
+    return FALSE;
+  if (status == QMP_JOB_ACTIVE || status == QMP_JOB_SUCCEEDED)
+    return TRUE;
+  if (status == QMP_JOB_FAILED)
+    qmp_job_dismiss (monitor, id);
+  return vs_steps_call (run, "block-commit",
+                        qmp_args_new ("s:job-id", id, "s:device", vs_overlay_get (overlay, VS_OVERLAY_NODE), "s:base-node",
+                                      vs_overlay_get (overlay, VS_OVERLAY_BASE_NODE), "b:auto-dismiss", FALSE, NULL),
+                        error);
+}
+
+static gboolean
+wait_until_level (VsRun *run, JsonObject *overlay, gint64 timeout, GError **error)
+{
+  QmpClient *monitor = vs_run_get_monitor (run, error);
+  g_autofree char *id = job_id (run, overlay);
+  g_autoptr (GError) local = NULL;
+
+  if (monitor == NULL)
+    return FALSE;
+  if (qmp_job_wait_until_ready (monitor, id, timeout, &local)
+      || (timeout != QMP_NO_TIMEOUT && g_error_matches (local, VMSNAP_ERROR, VMSNAP_ERROR_TIMEOUT)))
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&local));
+  return FALSE;
+}
+
+/* The disk is given back: QEMU makes the base the device's node again. */
+static gboolean
+complete_merge (VsRun *run, JsonObject *overlay, GError **error)
+{
+  QmpClient *monitor = vs_run_get_monitor (run, error);
+  g_autofree char *id = job_id (run, overlay);
+
+  if (monitor == NULL)
+    return FALSE;
+  qmp_client_send (monitor, "job-complete", qmp_args_new ("s:id", id, NULL));
+  if (!qmp_job_wait (monitor, id, NULL, NULL, NULL, error))
+    return FALSE;
+  json_object_set_boolean_member (overlay, VS_OVERLAY_MERGED, TRUE);
+  return TRUE;
+}
+
+static gboolean
+for_each (VsRun *run, GPtrArray *overlays, gboolean (*func) (VsRun *run, JsonObject *overlay, GError **error), GError **error)
+{
+  for (guint i = 0; i < overlays->len; i++)
+    if (!func (run, g_ptr_array_index (overlays, i), error))
+      return FALSE;
+  return TRUE;
+}
+
+static gboolean
+wait_a_while (VsRun *run, JsonObject *overlay, GError **error)
+{
+  return wait_until_level (run, overlay, READY_TIMEOUT, error);
+}
+
+static gboolean
+wait_for_good (VsRun *run, JsonObject *overlay, GError **error)
+{
+  return wait_until_level (run, overlay, QMP_NO_TIMEOUT, error);
+}
+
+/* A guest that ran may go on once it is on record what is merged; or while nothing is. */
+static gboolean
+give_disks_back (VsRun *run, GPtrArray *active, GError **error)
+{
+  gboolean running, ok;
+
+  if (!vs_steps_is_running (run, &running, error)
+      || (running && !vs_steps_stop (run, VMSNAP_STATE_REASON_SNAPSHOTTING, error)))
+    return FALSE;
+  ok = for_each (run, active, wait_for_good, error) && for_each (run, active, complete_merge, error);
+  if (vs_run_write_journal (run, ok ? error : NULL))
+    return (ok && vs_overlays_remove (run, error)) || (vs_steps_restore_running (run, NULL) && FALSE);
+  return FALSE;
+}
+
+static void
+forget_jobs (VsRun *run)
+{
+  QmpClient *monitor = vs_run_get_monitor (run, NULL);
+
+  for (guint i = 0; monitor != NULL && i < vs_overlays_count (run); i++)
+    {
+      g_autofree char *id = job_id (run, vs_overlays_get (run, i));
+
+      qmp_job_dismiss (monitor, id);
+    }
+}
+
+static gboolean
+merge_online (VsRun *run, GError **error)
+{
+  g_autoptr (GPtrArray) active = list_active (run, error);
+  gboolean ok;
+
+  if (active == NULL)
+    return FALSE;
+  if (active->len == 0)
+    {
+      forget_jobs (run);
+      return vs_overlays_remove (run, error);
+    }
+  if (!for_each (run, active, begin_merge, error) || !for_each (run, active, wait_a_while, error))
+    return FALSE;
+  vs_steps_hold (run, TRUE);
+  ok = give_disks_back (run, active, error);
+  vs_steps_hold (run, FALSE);
+  return ok;
+}
+
+static gboolean
+has_content (JsonObject *overlay)
+{
+  int fd = open (vs_overlay_get (overlay, VS_OVERLAY_PATH), O_RDONLY | O_CLOEXEC);
+  gboolean empty = TRUE;
+  gboolean ok = fd >= 0 && vs_qcow2_is (fd) && vs_qcow2_is_empty (fd, &empty, NULL);
+
+  if (fd >= 0)
+    close (fd);
+  return ok && !empty;
+}
+
+/* An overlay that was there before was empty when it was looked at, and is so again. */
+static gboolean
+merge_offline (VsRun *run, GError **error)
+{
+  g_autofree char *tool = vs_steps_image_tool (run, error);
+
+  if (tool == NULL)
+    return FALSE;
+  for (guint i = 0; i < vs_overlays_count (run); i++)
+    {
+      JsonObject *overlay = vs_overlays_get (run, i);
+
+      if (!vs_overlay_has (overlay, VS_OVERLAY_MERGED) && vs_overlay_files_holds (overlay) && has_content (overlay)
+          && !vs_image_overlay_commit (tool, vs_overlay_get (overlay, VS_OVERLAY_PATH),
+                                       vs_overlay_has (overlay, VS_OVERLAY_REUSE), error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/**
+ * vs_disk_switch_undo:
+ * @run: a run that may have switched its disks, in part, or not at all
+ * @error: where to put an error
+ *
+ * Merges what was written into the overlays since, and gives the disks back to the guest, if it lives, and to the
+ * definitions. The guest may stand still afterwards: see vs_steps_restore_running().
+ *
+ * Returns: whether all is as before the switch, but for what the guest has written since
+ */
+gboolean
+vs_disk_switch_undo (VsRun *run, GError **error)
+{
+  gboolean ok = vs_run_get_monitor (run, NULL) != NULL ? merge_online (run, error) : merge_offline (run, error);
+
+  return ok && vs_disk_switch_restore (run, error);
+}

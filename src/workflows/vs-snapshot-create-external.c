@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Taking an external snapshot: the disks' files are frozen as they are at one instant, and what is written from then on
+ * goes to overlays.
+ */
+#include "vmsnap-error.h"
+#include "vs-disk-switch.h"
+#include "vs-nvram.h"
+#include "vs-overlays.h"
+#include "vs-record.h"
+#include "vs-snapshot-create.h"
+#include "vs-snapshot-workflows.h"
+#include "vs-steps.h"
+#include "vs-tags.h"
+
+static gboolean
+check (VsEngine *engine, VsDomain *domain, JsonObject *facts, GError **error)
+{
+  if (!vs_snapshot_create_check (domain, facts, error))
+    return FALSE;
+  if (vs_domain_is_active (domain) && !json_object_get_boolean_member_with_default (facts, FACT_DISK_ONLY, FALSE))
+    {
+      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED,
+                   "External snapshots of a running guest's memory are not supported by this version: give disk-only, or "
+                   "location=internal, for one inside the disks' qcow2 files");
+      return FALSE;
+    }
+  return vs_overlays_choose (vs_domain_get_def (domain), facts, error);
+}
+
+static gboolean
+check_tags_absent (VsRun *run, GError **error)
+{
+  const char *tag = vs_run_get_string (run, FACT_TAG);
+  g_autoptr (GPtrArray) states = vs_tags_look (run, tag, error);
+
+  if (states == NULL || (vs_run_get_guest (run) != NULL && !vs_tags_check_nodes (states, error)))
+    return FALSE;
+  vs_tags_keep_nodes (run, states);
+  for (guint i = 0; i < states->len; i++)
+    {
+      const VsTagState *state = g_ptr_array_index (states, i);
+
+      if (!state->present)
+        continue;
+      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_ALREADY_EXISTS,
+                   "Disk %s (%s) holds an internal snapshot called %s already that isn't on record; choose another name, "
+                   "or remove it (qemu-img snapshot -d)",
+                   state->target, state->path, tag);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+look_first (VsRun *run, GError **error)
+{
+  VsDomainDef *def = vs_run_get_def (run);
+  gboolean running;
+
+  /* The user may have paused or resumed it since it was this operation's turn. */
+  if (vs_run_get_flag (run, FACT_ACTIVE))
+    {
+      if (!vs_steps_is_running (run, &running, error))
+        return FALSE;
+      vs_run_set_flag (run, FACT_RUNNING, running);
+    }
+  if (vs_nvram_is_kept (def) && vs_nvram_get_source (def) != NULL)
+    {
+      g_autofree char *file = vs_nvram_file_name (vs_run_get_string (run, VS_FACT_SNAPSHOT));
+
+      vs_run_set_string (run, FACT_NVRAM, file);
+    }
+  vs_disk_switch_note (run);
+  return vs_overlays_look (run, error) && check_tags_absent (run, error);
+}
+
+static gboolean
+prepare (VsRun *run, GError **error)
+{
+  return vs_overlays_prepare (run, error) && vs_disk_switch_claim (run, error);
+}
+
+/* All that happens while the guest may stand still: nothing is written down, synced or told here. It needs to stand only
+ * for what isn't a disk: the variable store's bytes. */
+static gboolean
+take_instant (VsRun *run, JsonObject *actions, GBytes **variables, GError **error)
+{
+  const char *nvram = vs_run_get_string (run, FACT_NVRAM);
+  gboolean stops = nvram != NULL && vs_run_get_flag (run, FACT_RUNNING);
+
+  if (stops && !vs_steps_call (run, "stop", NULL, error))
+    {
+      json_object_unref (actions);
+      return FALSE;
+    }
+  if (!vs_disk_switch_run (run, actions, error))
+    return FALSE;
+  if (nvram != NULL)
+    *variables = vs_nvram_read (vs_run_get_def (run)->os.nvram, error);
+  return (nvram == NULL || *variables != NULL) && (!stops || vs_steps_restore_running (run, error));
+}
+
+static gboolean
+switch_online (VsRun *run, GError **error)
+{
+  static const char *const events[] = { "STOP", "RESUME", NULL };
+  const char *nvram = vs_run_get_string (run, FACT_NVRAM);
+  QmpClient *monitor = vs_run_get_monitor (run, error);
+  JsonObject *actions = monitor != NULL ? vs_disk_switch_prepare (run, error) : NULL;
+  g_autoptr (QmpWatch) watch = NULL;
+  g_autoptr (GBytes) variables = NULL;
+  gboolean ok;
+
+  if (actions == NULL)
+    return FALSE;
+  watch = qmp_client_watch (monitor, events);
+  vs_steps_expect_stop (run, vs_run_get_flag (run, FACT_RUNNING) ? VMSNAP_STATE_REASON_SNAPSHOTTING
+                                                                 : VMSNAP_STATE_REASON_UNKNOWN);
+  ok = take_instant (run, actions, &variables, error);
+  vs_steps_expect_stop (run, VMSNAP_STATE_REASON_UNKNOWN);
+  vs_run_set_int (run, FACT_DOWNTIME, vs_snapshot_create_read_downtime (watch));
+  return ok && (variables == NULL || vs_nvram_keep (run, variables, nvram, error));
+}
+
+/* Nobody writes to the disks: the definitions alone say where they are, but for what is kept inside them. */
+static gboolean
+switch_offline (VsRun *run, GError **error)
+{
+  const char *nvram = vs_run_get_string (run, FACT_NVRAM);
+  g_autoptr (GBytes) variables = NULL;
+
+  if (nvram != NULL)
+    {
+      variables = vs_nvram_read (vs_nvram_get_source (vs_run_get_def (run)), error);
+      if (variables == NULL || !vs_nvram_keep (run, variables, nvram, error))
+        return FALSE;
+    }
+  return vs_tags_create_offline (run, vs_run_get_string (run, FACT_TAG), error);
+}
+
+static gboolean
+switch_disks (VsRun *run, GError **error)
+{
+  vs_run_set_int (run, FACT_TIME, g_get_real_time ());
+  return vs_run_get_flag (run, FACT_ACTIVE) ? switch_online (run, error) : switch_offline (run, error);
+}
+
+/* Whatever of it happened, the definitions included. */
+static gboolean
+unswitch (VsRun *run, GError **error)
+{
+  const char *nvram = vs_run_get_string (run, FACT_NVRAM);
+  g_autoptr (GPtrArray) internal = vs_tags_list (run);
+
+  return vs_disk_switch_undo (run, error) && vs_steps_restore_running (run, error)
+         && (internal->len == 0 || vs_tags_delete (run, vs_run_get_string (run, FACT_TAG), error))
+         && (nvram == NULL || vs_nvram_forget (run, nvram, error));
+}
+
+static void
+add_disks (VsRun *run, VsSnapshotDef *snapshot)
+{
+  GPtrArray *disks = snapshot->domain->disks;
+  g_autoptr (GPtrArray) internal = vs_tags_list (run);
+  g_autoptr (GHashTable) taken = g_hash_table_new (g_str_hash, g_str_equal);
+
+  for (guint i = 0; i < vs_overlays_count (run); i++)
+    {
+      JsonObject *overlay = vs_overlays_get (run, i);
+
+      g_hash_table_insert (taken, (gpointer) vs_overlay_get (overlay, VS_OVERLAY_TARGET),
+                           (gpointer) vs_overlay_get (overlay, VS_OVERLAY_PATH));
+    }
+  for (guint i = 0; i < internal->len; i++)
+    g_hash_table_insert (taken, ((VsTagState *) g_ptr_array_index (internal, i))->target, NULL);
+  for (guint i = 0; i < disks->len; i++)
+    {
+      const char *target = ((const VsDiskDef *) g_ptr_array_index (disks, i))->target;
+      const char *path = g_hash_table_lookup (taken, target);
+
+      vs_snapshot_def_add_disk (snapshot, target,
+                                path != NULL                            ? VMSNAP_LOCATION_EXTERNAL
+                                : g_hash_table_contains (taken, target) ? VMSNAP_LOCATION_INTERNAL
+                                                                        : VMSNAP_LOCATION_NONE,
+                                path, path != NULL ? "qcow2" : NULL);
+    }
+}
+
+/* The domain is described as it was: with the files that are frozen now. */
+static VsSnapshotDef *
+describe (VsRun *run)
+{
+  VsSnapshotDef *def = vs_snapshot_create_describe (run);
+  g_autoptr (GPtrArray) internal = vs_tags_list (run);
+
+  def->state = vs_run_get_flag (run, FACT_ACTIVE) ? VMSNAP_SNAPSHOT_STATE_DISK_SNAPSHOT : VMSNAP_SNAPSHOT_STATE_SHUTOFF;
+  def->memory = VMSNAP_LOCATION_NONE;
+  add_disks (run, def);
+  if (internal->len > 0)
+    vs_snapshot_def_set_fact (def, VS_SNAPSHOT_FACT_TAG, vs_run_get_string (run, FACT_TAG));
+  return def;
+}
+
+static gboolean
+is_recorded_at_all (VsRun *run)
+{
+  return !vs_run_get_flag (run, FACT_NO_METADATA);
+}
+
+/* The commit point is the record's file; without one, that this was begun. */
+static gboolean
+record (VsRun *run, GError **error)
+{
+  g_autoptr (VsSnapshotDef) def = NULL;
+
+  if (!is_recorded_at_all (run))
+    return TRUE;
+  def = describe (run);
+  return vs_record_write (run, def, error);
+}
+
+static gboolean
+is_recorded (VsRun *run)
+{
+  return is_recorded_at_all (run) && vs_record_exists (run, vs_run_get_string (run, VS_FACT_SNAPSHOT));
+}
+
+static gboolean
+unrecord (VsRun *run, GError **error)
+{
+  return !is_recorded_at_all (run) || vs_record_remove (run, vs_run_get_string (run, VS_FACT_SNAPSHOT), error);
+}
+
+static gboolean
+make_current (VsRun *run, GError **error)
+{
+  return vs_record_set_current (run, vs_run_get_string (run, VS_FACT_SNAPSHOT), error)
+         && vs_run_on_main (run, vs_snapshot_create_tell, NULL, error);
+}
+
+static gboolean
+is_to_halt (VsRun *run)
+{
+  return vs_run_get_flag (run, FACT_HALT) && vs_run_get_flag (run, FACT_ACTIVE);
+}
+
+static gboolean
+halt (VsRun *run, GError **error)
+{
+  return vs_steps_end_guest (run, VS_PROCESS_END_TERM, VMSNAP_STATE_REASON_SAVED, error);
+}
+
+static const VsStep steps[] = {
+  { "Checking disks", 5, look_first },
+  { "Preparing overlays", 50, prepare, vs_overlays_remove },
+  { "Switching disks", 30, switch_disks, unswitch },
+  { "Adopting overlays", 5, vs_disk_switch_adopt, NULL, NULL, VS_COMMIT_NOT, NULL, TRUE },
+  { "Recording", 5, record, unrecord, is_recorded, VS_COMMIT_WHEN_DONE, NULL, TRUE },
+  { "Making it current", 2, make_current, NULL, NULL, VS_COMMIT_NOT, is_recorded_at_all },
+  { "Powering off", 3, halt, NULL, NULL, VS_COMMIT_NOT, is_to_halt },
+};
+
+const VsWorkflow vs_workflow_snapshot_create_external
+  = { "snapshot-create", "snapshot-create-external", check, steps, G_N_ELEMENTS (steps) };
