@@ -143,6 +143,18 @@ VmSnapJob *vmsnap_domain_create_snapshot_from_xml_sync (VmSnapDomain *domain,
                                                         GVariant *options,
                                                         GCancellable *cancellable,
                                                         GError **error);
+void vmsnap_domain_redefine_snapshot (VmSnapDomain *domain,
+                                      const char *xml,
+                                      GVariant *options,
+                                      GCancellable *cancellable,
+                                      GAsyncReadyCallback callback,
+                                      gpointer user_data);
+VmSnapJob *vmsnap_domain_redefine_snapshot_finish (VmSnapDomain *domain, GAsyncResult *result, GError **error);
+VmSnapJob *vmsnap_domain_redefine_snapshot_sync (VmSnapDomain *domain,
+                                                 const char *xml,
+                                                 GVariant *options,
+                                                 GCancellable *cancellable,
+                                                 GError **error);
 void vmsnap_domain_get_snapshot (VmSnapDomain *domain,
                                  const char *name,
                                  GCancellable *cancellable,

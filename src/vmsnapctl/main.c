@@ -32,6 +32,8 @@ static const CtlCommand commands[] = {
   { "snapshot tree", "DOMAIN", "Draw the snapshots of a domain as a tree", ctl_command_snapshot_tree },
   { "snapshot show", "DOMAIN NAME", "Show all about a snapshot", ctl_command_snapshot_show },
   { "snapshot revert", "DOMAIN NAME", "Bring a domain back to a snapshot", ctl_command_snapshot_revert },
+  { "snapshot redefine", "DOMAIN FILE", "Put a snapshot that exists on record, by its XML",
+    ctl_command_snapshot_redefine },
   { "snapshot delete", "DOMAIN NAME", "Delete a snapshot", ctl_command_snapshot_delete },
   { "image show", "FILE", "Show all about a saved image", ctl_command_image_show },
   { "image edit", "FILE", "Change what a saved image says", ctl_command_image_edit },

@@ -104,6 +104,36 @@ test_snapshot (void)
 }
 
 static void
+test_redefine (void)
+{
+  g_autoptr (VmSnapDomain) domain = find_domain ();
+  g_autoptr (VmSnapSnapshot) snapshot = vmsnap_domain_find_snapshot (domain, "one");
+  g_autofree char *xml = vmsnap_snapshot_get_xml_sync (snapshot, NULL, NULL, NULL);
+  g_auto (GVariantDict) options = G_VARIANT_DICT_INIT (NULL);
+  g_autoptr (VmSnapJob) job = NULL;
+  g_autoptr (VmSnapJob) again = NULL;
+  g_autoptr (VmSnapSnapshot) told = NULL;
+  g_autoptr (GAsyncResult) answered = NULL;
+  g_autoptr (GError) error = NULL;
+  GAsyncResult *pending = NULL;
+
+  g_variant_dict_insert (&options, "current", "b", TRUE);
+  vmsnap_domain_redefine_snapshot (domain, xml, g_variant_dict_end (&options), NULL, keep_result, &pending);
+  answered = end_of (&pending);
+  job = vmsnap_domain_redefine_snapshot_finish (domain, answered, &error);
+  g_assert_no_error (error);
+  wait_for (job, VMSNAP_WAIT_NONE);
+  told = vmsnap_job_get_snapshot (job);
+  g_assert_true (told == snapshot);
+
+  again = vmsnap_domain_redefine_snapshot_sync (domain, xml, NULL, NULL, &error);
+  g_assert_no_error (error);
+  wait_for (again, VMSNAP_WAIT_NONE);
+  g_assert_null (vmsnap_domain_redefine_snapshot_sync (domain, xml, g_variant_new_string ("x"), NULL, &error));
+  g_assert_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT);
+}
+
+static void
 test_revert (void)
 {
   g_autoptr (VmSnapDomain) domain = find_domain ();
@@ -332,6 +362,7 @@ main (int argc, char **argv)
 
   g_test_add_func ("/client/start-is-waited-for", test_start);
   g_test_add_func ("/client/snapshot-is-taken-and-listed", test_snapshot);
+  g_test_add_func ("/client/snapshot-is-redefined", test_redefine);
   g_test_add_func ("/client/snapshot-is-reverted-to", test_revert);
   g_test_add_func ("/client/definition-is-read", test_words);
   g_test_add_func ("/client/picture-is-read", test_picture);

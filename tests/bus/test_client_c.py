@@ -10,7 +10,7 @@ class LibraryTest(ClientTestCase):
         self.make_domain("c", devices=SCREEN.format(socket=self.make_directory() / "vnc"))
         done = self.run_program(paths.built("tests/bus/client-calls"))
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assertRegex(done.stdout, r"(?m)^1\.\.10$")
+        self.assertRegex(done.stdout, r"(?m)^1\.\.11$")
 
 
 if __name__ == "__main__":

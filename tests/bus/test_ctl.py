@@ -50,7 +50,7 @@ class CommandLineTest(CtlTestCase):
     def test_help_tells_of_every_command(self):
         text = self.ctl("--help").stdout
         commands = re.findall(r"(?m)^  ([a-z-]+(?: [a-z]+)?)  +[A-Z]", text.split("Commands:")[1])
-        self.assertEqual(len(commands), 29)
+        self.assertEqual(len(commands), 30)
         for command in commands:
             with self.subTest(command=command):
                 self.assertIn(f"vmsnapctl {command} [OPTION", self.ctl(*command.split(), "--help").stdout)
@@ -240,6 +240,26 @@ class SnapshotTest(CtlTestCase):
     def test_option_of_a_disk_reaches_the_service(self):
         self.start_domain("disks")
         self.refused("nosuch", "snapshot", "create", "disks", "--internal", "--disk", "nosuch,snapshot=internal")
+
+
+class RedefineTest(CtlTestCase):
+    def test_snapshot_that_was_forgotten_is_on_record_again(self):
+        self.start_domain("again")
+        self.ctl("snapshot", "create", "again", "one", "--internal", "--description", "words")
+        xml = self.ctl("snapshot", "show", "again", "one", "--xml").stdout
+        file = self.make_directory() / "one.xml"
+        file.write_text(xml)
+        self.ctl("snapshot", "delete", "again", "one", "--metadata-only")
+        self.refused("No such file", "snapshot", "redefine", "again", "/nowhere")
+        bare = file.with_name("bare.xml")
+        bare.write_text("<domainsnapshot><name>x</name></domainsnapshot>")
+        self.refused("<state>", "snapshot", "redefine", "again", str(bare))
+        done = self.ctl("snapshot", "redefine", "again", str(file), "--current")
+        self.assertIn("Redefined snapshot 'one' of again", done.stdout)
+        self.assertEqual(self.ctl("snapshot", "show", "again", "one", "--xml").stdout, xml)
+        self.assertTrue(self.ask("snapshot", "list", "again")[0]["is-current"])
+        job = self.ask("snapshot", "redefine", "again", str(file))
+        self.assertEqual((job["operation"], job["state"]), ("snapshot-create", "completed"))
 
 
 class JobTest(CtlTestCase):
