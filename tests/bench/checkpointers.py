@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+import select
 import subprocess
 import tempfile
 import time
@@ -195,8 +196,7 @@ class BareSide(OfService):
         wants to go on with the overlays comes too late. It runs."""
         self.witness.close()
         self.pulse.close()
-        self.watch.monitor.execute("quit")
-        self.watch.close()
+        self._quit()
         process = subprocess.Popen(self._restoring_command_line(), stdin=subprocess.DEVNULL)
         try:
             qmp = open_monitor(self.watch.socket, process)
@@ -213,6 +213,14 @@ class BareSide(OfService):
             self.pulse.close()
             process.kill()
             process.wait()
+
+    def _quit(self):
+        """Ends it, and waits until it is gone: its sockets would be taken for those of the next."""
+        process = os.pidfd_open(self._pid)
+        self.watch.monitor.execute("quit")
+        self.watch.close()
+        select.select([process], [], [], DEFAULT)
+        os.close(process)
 
     def _restoring_command_line(self):
         """Its own, without the service's monitors, and with the disks as they were."""

@@ -59,7 +59,9 @@ uint64_t dirty_written_pages (void);
 uint64_t dirty_written_mib (void);
 bool fill_start (unsigned mib);
 uint64_t filled_mib (void);
-uint64_t fill_count_bad (void);
+bool fill_check (void);
+bool fill_checked (void);
+uint64_t fill_bad (void);
 
 /* datafile.c */
 bool datafile_start (void);

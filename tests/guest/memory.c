@@ -37,6 +37,9 @@ static struct
   uint64_t *area;
   size_t pages;
   atomic_size_t filled_pages;
+  atomic_bool being_checked;
+  atomic_bool checked;
+  atomic_ullong bad_pages;
 } fill;
 
 static uint64_t *
@@ -205,14 +208,38 @@ filled_mib (void)
   return fill.filled_pages * BLOCK / 1048576;
 }
 
-/* How many of the pages that were filled are not what they were filled with. */
-uint64_t
-fill_count_bad (void)
+static void *
+check_thread (void *unused)
 {
-  uint64_t bad = 0;
-
+  (void)unused;
   for (size_t i = 0; i < fill.filled_pages; i++)
     if (*page (fill.area, i) != i + 1)
-      bad++;
-  return bad;
+      fill.bad_pages++;
+  fill.checked = true;
+  return NULL;
+}
+
+/* Looks at the pages that were filled, in a thread; once. */
+bool
+fill_check (void)
+{
+  pthread_t thread;
+
+  if (atomic_exchange (&fill.being_checked, true))
+    return true;
+  return pthread_create (&thread, NULL, check_thread, NULL) == 0;
+}
+
+/* Whether it has come to an end. */
+bool
+fill_checked (void)
+{
+  return fill.checked;
+}
+
+/* How many pages are not what they were filled with, as far as it has come. */
+uint64_t
+fill_bad (void)
+{
+  return fill.bad_pages;
 }

@@ -17,7 +17,7 @@
  *   pause-writing, resume-writing
  *   dirty MIB [MIB_PER_SECOND]   dirties memory; 0 ends it
  *   fill MIB               fills memory, once; `filled-mib` tells how far it is
- *   check-fill             adds "fill-bad": pages that are not what they were filled with
+ *   check-fill             looks at it, once; then `fill-bad` tells how many pages are not what they were filled with
  *   flush-every N          flushes the disks after N writes; 1: each
  *   beat MS                how often `witness N` is printed on the first serial line
  *   poweroff, reboot, panic
@@ -174,6 +174,8 @@ append_state (FILE *out)
   append (out, ",\"mark\":\"%s\",\"writing\":%s", witness.mark, witness.writing ? "true" : "false");
   append (out, ",\"dirty-mib\":%u,\"dirty-written-mib\":%llu", dirty_mib (), (unsigned long long)dirty_written_mib ());
   append (out, ",\"filled-mib\":%llu", (unsigned long long)filled_mib ());
+  if (fill_checked ())
+    append (out, ",\"fill-bad\":%llu", (unsigned long long)fill_bad ());
   if (datafile_present ())
     append (out, ",\"data\":%llu,\"data-bad\":%llu", (unsigned long long)datafile_counter (),
             (unsigned long long)datafile_bad ());
@@ -254,7 +256,8 @@ command_fill (FILE *out, const char *argument)
 static const char *
 command_check_fill (FILE *out, const char *argument)
 {
-  append (out, ",\"fill-bad\":%llu", (unsigned long long)fill_count_bad ());
+  if (!fill_check ())
+    return "not enough memory";
   append_state (out);
   return NULL;
 }
