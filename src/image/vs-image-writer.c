@@ -11,6 +11,7 @@
 #include "vs-image-follow.h"
 #include "vs-image-program.h"
 #include "vs-image-pump.h"
+#include "vs-image-room.h"
 #include "vs-save-image-private.h"
 
 #include <errno.h>
@@ -31,6 +32,7 @@ struct _VsImageWriter
   VsImageProgram *program;
   VsImagePump *pump;
   VsImageFollow *follow; /* what goes through the page cache alone */
+  guint64 reserved; /* up to where; 0: nothing is */
   gboolean is_over; /* aborted, or sealed: free has nothing to undo */
 };
 
@@ -243,6 +245,50 @@ vs_image_writer_get_sparse_fds (VsImageWriter *self, int *fd, int *direct_fd, GE
   return TRUE;
 }
 
+/**
+ * vs_image_writer_reserve:
+ * @self: a new writer whose stream QEMU writes into the file itself
+ * @length: of the stream, at most, in bytes; more than was said before
+ * @error: %VMSNAP_ERROR_NO_SPACE; %VMSNAP_ERROR_NOT_SUPPORTED: the file system can't do that
+ *
+ * Makes sure that QEMU's writes will not fail for want of space. What it doesn't use is given back in the end.
+ *
+ * Returns: whether there is room, and nobody else gets it
+ */
+gboolean
+vs_image_writer_reserve (VsImageWriter *self, guint64 length, GError **error)
+{
+  g_return_val_if_fail (self->pipe_fd < 0 && !is_sparse (self), FALSE);
+  self->reserved = self->header->stream_offset + length;
+  return vs_image_file_reserve (self->file, self->reserved, error);
+}
+
+/**
+ * vs_image_writer_measure:
+ * @self: a new writer
+ * @error: %VMSNAP_ERROR_NO_SPACE, %VMSNAP_ERROR_IO
+ *
+ * Finds out how fast the file takes what is written.
+ *
+ * Returns: bytes a second; 0: it can't be written
+ */
+guint64
+vs_image_writer_measure (VsImageWriter *self, GError **error)
+{
+  guint64 offset = self->header->stream_offset;
+  guint64 rate = vs_image_file_measure (self->file, offset, error);
+
+  return rate > 0 && vs_image_file_cut (self->file, offset, error) ? rate : 0;
+}
+
+static void
+release (VsImageWriter *self, guint64 end)
+{
+  if (self->reserved != 0)
+    vs_image_file_release (self->file, end);
+  self->reserved = 0;
+}
+
 static void
 close_pipe (VsImageWriter *self)
 {
@@ -326,6 +372,7 @@ vs_image_writer_finish (VsImageWriter *self, GCancellable *cancellable, GError *
   g_clear_pointer (&self->follow, vs_image_follow_stop);
   if (!find_end (self, &end, error))
     return FALSE;
+  release (self, end);
   self->header->stream_length = end - self->header->stream_offset;
   bytes = vs_image_header_format (self->header, error);
   if (bytes == NULL
@@ -342,6 +389,18 @@ write_magic (VsImageWriter *self, const char *magic, GError **error)
 {
   return vs_image_file_write (self->file, 0, (const guint8 *)magic, VS_IMAGE_MAGIC_SIZE, error)
          && vs_image_file_sync (self->file, error);
+}
+
+/**
+ * vs_image_writer_get_stream_length:
+ * @self: a writer that is finished
+ *
+ * Returns: how many bytes the guest's state takes in the file
+ */
+guint64
+vs_image_writer_get_stream_length (VsImageWriter *self)
+{
+  return self->header->stream_length;
 }
 
 /**
@@ -443,5 +502,6 @@ vs_image_writer_abort (VsImageWriter *self)
   vs_image_file_set_direct (self->file, FALSE);
   self->is_over = TRUE;
   (void)(take_seal_back (self) && vs_image_file_cut (self->file, self->header->stream_offset, NULL));
+  release (self, self->header->stream_offset);
   return failure != NULL ? g_steal_pointer (&failure) : g_steal_pointer (&program_failure);
 }

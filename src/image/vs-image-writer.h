@@ -28,6 +28,12 @@ gboolean vs_image_writer_get_sparse_fds (VsImageWriter *self,
                                          int *fd,
                                          int *direct_fd,
                                          GError **error);
+gboolean vs_image_writer_reserve (VsImageWriter *self,
+                                  guint64 length,
+                                  GError **error);
+guint64 vs_image_writer_measure (VsImageWriter *self,
+                                 GError **error);
+guint64 vs_image_writer_get_stream_length (VsImageWriter *self);
 gboolean vs_image_writer_finish (VsImageWriter *self,
                                  GCancellable *cancellable,
                                  GError **error);

@@ -8,8 +8,10 @@
 #include "vs-image-writer.h"
 
 #include "image-files.h"
+#include "vmsnap-error.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MEGA (1024 * 1024)
@@ -28,6 +30,59 @@ test_round_trip (gconstpointer data)
 
   for (guint i = 0; i < (few ? G_N_ELEMENTS (few_lengths) : G_N_ELEMENTS (lengths)); i++)
     test_file_round_trip (&file, file.fd, way, few ? few_lengths[i] : lengths[i]);
+}
+
+static guint64
+taken (const TestFile *file)
+{
+  struct stat st;
+
+  g_assert_cmpint (fstat (file->fd, &st), ==, 0);
+  return (guint64)st.st_blocks * 512;
+}
+
+/* What a guest's stream may need is there before it begins, and the rest is given back, on success and on failure. */
+static void
+test_reserve (void)
+{
+  for (int good = 0; good < 2; good++)
+    {
+      g_auto (TestFile) file = test_file_new ();
+      g_autoptr (VsImageHeader) header = vs_image_header_new ("<domain/>", NULL, VS_IMAGE_ENCODING_RAW, TRUE);
+      g_autoptr (GError) error = NULL;
+      g_autoptr (VsImageWriter) writer = vs_image_writer_new (file.fd, header, VS_IMAGE_FLAGS_NONE, &error);
+
+      g_assert_no_error (error);
+      g_assert_cmpuint (vs_image_writer_measure (writer, &error), >, 0);
+      g_assert_true (vs_image_writer_reserve (writer, 64 * MEGA, &error));
+      g_assert_no_error (error);
+      g_assert_cmpuint (taken (&file), >=, 64 * MEGA);
+      g_assert_cmpint (lseek (file.fd, 0, SEEK_END), <, 64 * MEGA);
+      g_assert_cmpint (lseek (file.fd, (off_t)vs_image_writer_get_stream_offset (writer), SEEK_SET), >, 0);
+      if (good)
+        {
+          test_write_state (vs_image_writer_get_stream_fd (writer), MEGA);
+          g_assert_true (vs_image_writer_finish (writer, NULL, &error) && vs_image_writer_seal (writer, &error));
+          g_assert_cmpuint (vs_image_writer_get_stream_length (writer), ==, MEGA);
+        }
+      else
+        g_assert_null (vs_image_writer_abort (writer));
+      g_assert_cmpuint (taken (&file), <, 3 * MEGA);
+    }
+}
+
+static void
+test_reserve_too_much (void)
+{
+  g_auto (TestFile) file = test_file_new ();
+  g_autoptr (VsImageHeader) header = vs_image_header_new ("<domain/>", NULL, VS_IMAGE_ENCODING_RAW, TRUE);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (VsImageWriter) writer = vs_image_writer_new (file.fd, header, VS_IMAGE_FLAGS_NONE, NULL);
+
+  g_assert_false (vs_image_writer_reserve (writer, (guint64)1 << 50, &error));
+  g_assert_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NO_SPACE);
+  g_assert_null (vs_image_writer_abort (writer));
+  g_assert_cmpuint (taken (&file), <, MEGA);
 }
 
 /* The caller's descriptor may have flags that would spoil everything, and has them afterwards. */
@@ -162,5 +217,7 @@ main (int argc, char **argv)
       if (way->flags != VS_IMAGE_FLAGS_NONE)
         add ("leaves-the-page-cache-alone", way, test_cache_stays_empty);
     }
+  g_test_add_func ("/image-stream/reserved-space-is-there-and-given-back", test_reserve);
+  g_test_add_func ("/image-stream/more-than-there-is-cannot-be-reserved", test_reserve_too_much);
   return g_test_run ();
 }
