@@ -218,7 +218,7 @@ vs_store_remove_transient (VsStore *self, const char *uuid)
 void
 vs_store_tidy_domain (VsStore *self, const char *uuid)
 {
-  static const char *const folders[] = { "journal", "snapshots", "nvram", NULL };
+  static const char *const folders[] = { "journal", "snapshots", "nvram", VS_STORE_MEMORY, NULL };
 
   for (guint i = 0; i < G_N_ELEMENTS (folders); i++)
     {

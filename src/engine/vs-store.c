@@ -215,6 +215,25 @@ vs_store_get_path (VsStore *self, const char *uuid, const char *folder, const ch
   return file != NULL ? g_build_filename (dir, file, NULL) : g_steal_pointer (&dir);
 }
 
+/**
+ * vs_store_make_folder:
+ * @self: the store
+ * @uuid: a domain's uuid
+ * @folder: a folder in the domain's directory
+ * @error: where to put an error
+ *
+ * For a file that isn't written by vs_store_write().
+ *
+ * Returns: whether it is there
+ */
+gboolean
+vs_store_make_folder (VsStore *self, const char *uuid, const char *folder, GError **error)
+{
+  g_autofree char *path = vs_store_get_path (self, uuid, folder, NULL);
+
+  return make_dir (path, error);
+}
+
 /* A file in the store never is a link, a pipe, or too big to read. */
 static gboolean
 check_file (const char *path, GError **error)

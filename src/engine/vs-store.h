@@ -10,6 +10,9 @@ G_BEGIN_DECLS
 #define VS_STORE_MANAGED_SAVE "managed-save"
 #define VS_STORE_MANAGED_SAVE_PART "managed-save.part"
 
+/* A folder in it: the memory of its snapshots. */
+#define VS_STORE_MEMORY "memory"
+
 #define VS_TYPE_STORE (vs_store_get_type ())
 G_DECLARE_FINAL_TYPE (VsStore, vs_store, VS, STORE, GObject)
 
@@ -47,6 +50,10 @@ char *vs_store_get_path (VsStore *self,
                          const char *uuid,
                          const char *folder,
                          const char *file);
+gboolean vs_store_make_folder (VsStore *self,
+                               const char *uuid,
+                               const char *folder,
+                               GError **error);
 char *vs_store_read (VsStore *self,
                      const char *uuid,
                      const char *folder,

@@ -96,7 +96,7 @@ load_stream (VsRun *run, VsImageReader *reader, GError **error)
   int fd = vs_image_reader_get_stream_fd (reader, error);
 
   if (fd < 0 || !vs_image_reader_wait (reader, vs_run_get_cancellable (run), error)
-      || !vs_migration_configure (run, FALSE, FALSE, error))
+      || !vs_migration_configure (run, VS_MIGRATION_PLAIN, error))
     return FALSE;
   uri = vs_migration_lend_stream (run, fd, error);
   return uri != NULL && bring_in (run, uri, reader, error);
@@ -112,7 +112,7 @@ load_sparse (VsRun *run, VsImageReader *reader, GError **error)
 
   if (!vs_migration_check_sparse (run, error) || !vs_image_reader_get_sparse_fds (reader, &fd, &direct_fd, error))
     return FALSE;
-  uri = vs_migration_lend_sparse (run, fd, direct_fd, offset, &set, error);
+  uri = vs_migration_lend_sparse (run, fd, direct_fd, offset, VS_MIGRATION_PLAIN, &set, error);
   if (uri == NULL || !bring_in (run, uri, reader, error))
     return FALSE;
   vs_migration_take_back (run, set);

@@ -41,8 +41,9 @@ explain (VsRun *run, GError **error)
   g_prefix_error (error, "The memory of %s couldn't be written into the image: ", vs_run_get_def (run)->name);
 }
 
-static void
-set_save_error (VsRun *run, const VsMigrationLook *look, GError **error)
+/* That it failed, and why, as QEMU says it. */
+void
+vs_migration_set_save_error (VsRun *run, const VsMigrationLook *look, GError **error)
 {
   int code = find_code (look->words);
 
@@ -67,67 +68,64 @@ wait_until_saved (VsRun *run, QmpWatch *watch, GError **error)
         return TRUE;
       if (vs_migration_is_under_way (look.status))
         continue;
-      set_save_error (run, &look, error);
+      vs_migration_set_save_error (run, &look, error);
       return FALSE;
     }
-}
-
-static QmpWatch *
-watch_migration (VsRun *run, GError **error)
-{
-  static const char *const events[] = { "MIGRATION", NULL };
-  QmpClient *monitor = vs_run_get_monitor (run, error);
-
-  return monitor != NULL ? qmp_client_watch (monitor, events) : NULL;
 }
 
 static gboolean
 send_out (VsRun *run, const char *uri, GError **error)
 {
-  g_autoptr (QmpWatch) watch = watch_migration (run, error);
+  g_autoptr (QmpWatch) watch = vs_migration_watch (run, error);
 
   return watch != NULL
          && vs_steps_call (run, "migrate", qmp_args_new ("s:uri", uri, NULL), error)
          && wait_until_saved (run, watch, error);
 }
 
-static gboolean
-save_stream (VsRun *run, VsImageWriter *writer, GError **error)
-{
-  g_autofree char *uri = NULL;
-
-  if (!vs_migration_configure (run, FALSE, FALSE, error))
-    return FALSE;
-  uri = vs_migration_lend_stream (run, vs_image_writer_get_stream_fd (writer), error);
-  if (uri == NULL)
-    return FALSE;
-  if (send_out (run, uri, error))
-    return TRUE;
-  vs_migration_take_back (run, -1);
-  return FALSE;
-}
-
-static gboolean
-save_sparse (VsRun *run, VsImageWriter *writer, GError **error)
+static char *
+lend_sparse (VsRun *run, VsImageWriter *writer, VsMigrationWays ways, gint64 *set, GError **error)
 {
   guint64 offset = vs_image_writer_get_stream_offset (writer);
-  g_autofree char *uri = NULL;
-  gint64 set;
   int fd, direct_fd;
-  gboolean ok;
 
   if (!vs_image_writer_get_sparse_fds (writer, &fd, &direct_fd, error))
-    return FALSE;
-  uri = vs_migration_lend_sparse (run, fd, direct_fd, offset, &set, error);
-  ok = uri != NULL && send_out (run, uri, error);
-  if (set >= 0)
-    vs_migration_take_back (run, set);
-  return ok;
+    return NULL;
+  return vs_migration_lend_sparse (run, fd, direct_fd, offset, ways, set, error);
+}
+
+/**
+ * vs_migration_lend:
+ * @run: a run with a guest
+ * @writer: a new writer
+ * @encoding: the image's
+ * @ways: how QEMU shall write it, besides
+ * @set: (out): what to give to vs_migration_take_back()
+ * @error: %VMSNAP_ERROR_HYPERVISOR, …
+ *
+ * Sets QEMU's migration up, and hands the image over.
+ *
+ * Returns: (transfer full) (nullable): its URI
+ */
+char *
+vs_migration_lend (VsRun *run,
+                   VsImageWriter *writer,
+                   VsImageEncoding encoding,
+                   VsMigrationWays ways,
+                   gint64 *set,
+                   GError **error)
+{
+  *set = -1;
+  if (encoding == VS_IMAGE_ENCODING_SPARSE)
+    return lend_sparse (run, writer, ways, set, error);
+  if (!vs_migration_configure (run, ways, error))
+    return NULL;
+  return vs_migration_lend_stream (run, vs_image_writer_get_stream_fd (writer), error);
 }
 
 /* What became of the image, where QEMU knows of a pipe alone, or says nothing: 7.2 does so when it fails in the end. */
-static void
-find_cause (VsRun *run, VsImageWriter *writer, GError **error)
+void
+vs_migration_find_cause (VsRun *run, VsImageWriter *writer, GError **error)
 {
   GError *cause = NULL;
 
@@ -157,13 +155,16 @@ gboolean
 vs_migration_save (VsRun *run, VsImageWriter *writer, VsImageEncoding encoding, GError **error)
 {
   g_autoptr (GError) local = NULL;
-  gboolean ok
-    = encoding == VS_IMAGE_ENCODING_SPARSE ? save_sparse (run, writer, &local) : save_stream (run, writer, &local);
+  gint64 set;
+  g_autofree char *uri = vs_migration_lend (run, writer, encoding, VS_MIGRATION_PLAIN, &set, &local);
+  gboolean ok = uri != NULL && send_out (run, uri, &local);
 
+  if (!ok || set >= 0)
+    vs_migration_take_back (run, set);
   if (ok)
     return TRUE;
   vs_steps_call (run, "migrate_cancel", NULL, NULL);
-  find_cause (run, writer, &local);
+  vs_migration_find_cause (run, writer, &local);
   g_propagate_error (error, g_steal_pointer (&local));
   return FALSE;
 }
@@ -225,11 +226,32 @@ wait_until_ended (VsRun *run, QmpWatch *watch, GError **error)
 gboolean
 vs_migration_stop (VsRun *run, VsImageWriter *writer, GError **error)
 {
-  g_autoptr (QmpWatch) watch = watch_migration (run, NULL);
+  g_autoptr (QmpWatch) watch = vs_migration_watch (run, NULL);
 
   if (watch != NULL)
     vs_steps_call (run, "migrate_cancel", NULL, NULL);
   if (writer != NULL)
     g_clear_error (&(GError *){ vs_image_writer_abort (writer) });
   return watch == NULL || wait_until_ended (run, watch, error);
+}
+
+/**
+ * vs_migration_take_disks_back:
+ * @run: a run with a guest that has been written
+ * @error: %VMSNAP_ERROR_HYPERVISOR_GONE, …
+ *
+ * QEMU has handed the disks over to whoever loads the image, and takes them back only with `cont`; anything else that
+ * writes to them would break it. So a guest that stood still is let go for the moment between two commands.
+ *
+ * Returns: whether the guest can go on
+ */
+gboolean
+vs_migration_take_disks_back (VsRun *run, GError **error)
+{
+  g_autofree char *status = vs_steps_get_status (run, NULL);
+
+  if (g_strcmp0 (status, "postmigrate") != 0 || vs_run_get_flag (run, FACT_RUNNING))
+    return TRUE;
+  qmp_client_send (vs_run_get_monitor (run, NULL), "cont", NULL);
+  return vs_steps_stop (run, VMSNAP_STATE_REASON_USER, error);
 }

@@ -33,14 +33,13 @@ note_reasons (VsMigrationLook *look, JsonArray *reasons)
     look->words = g_strdup (json_array_get_string_element (reasons, 0));
 }
 
-/* While QEMU reads from a file it answers nothing: this may take as long as that, unless nobody could cancel it. */
-gboolean
-vs_migration_look (VsRun *run, VsMigrationLook *look, GError **error)
+static gboolean
+look_with (VsRun *run, GCancellable *cancellable, VsMigrationLook *look, GError **error)
 {
   QmpClient *monitor = vs_run_get_monitor (run, error);
-  GCancellable *cancellable = vs_run_get_cancellable (run);
   g_autoptr (JsonNode) reply = NULL;
   JsonObject *object, *ram;
+  gint64 zeros;
 
   if (monitor == NULL)
     return FALSE;
@@ -56,7 +55,26 @@ vs_migration_look (VsRun *run, VsMigrationLook *look, GError **error)
     note_reasons (look, qmp_json_get_array (object, "blocked-reasons"));
   qmp_json_get_int (ram, "remaining", &look->remaining);
   qmp_json_get_int (ram, "total", &look->total);
+  qmp_json_get_int (ram, "transferred", &look->transferred);
+  qmp_json_get_int (ram, "dirty-sync-count", &look->rounds);
+  qmp_json_get_int (ram, "normal", &look->pages);
+  if (qmp_json_get_int (ram, "duplicate", &zeros))
+    look->pages += zeros;
   return TRUE;
+}
+
+/* While QEMU reads from a file it answers nothing: this may take as long as that, unless nobody could cancel it. */
+gboolean
+vs_migration_look (VsRun *run, VsMigrationLook *look, GError **error)
+{
+  return look_with (run, vs_run_get_cancellable (run), look, error);
+}
+
+/* Also when the job is being cancelled, for what must come to its end all the same. */
+gboolean
+vs_migration_look_on (VsRun *run, VsMigrationLook *look, GError **error)
+{
+  return look_with (run, NULL, look, error);
 }
 
 static gboolean
@@ -75,35 +93,42 @@ vs_migration_is_under_way (const char *status)
   return status != NULL && g_strv_contains (list, status);
 }
 
-static gboolean
-has_capability (VsRun *run, const char *name, gboolean *has, GError **error)
+/* Returns the names of what this QEMU has; NULL: it doesn't say. */
+static GHashTable *
+list_capabilities (VsRun *run, GError **error)
 {
   QmpClient *monitor = vs_run_get_monitor (run, error);
   g_autoptr (JsonNode) reply = NULL;
+  GHashTable *names;
   JsonArray *list;
 
   if (monitor == NULL)
-    return FALSE;
+    return NULL;
   reply = qmp_client_call (monitor, "query-migrate-capabilities", NULL, vs_run_get_cancellable (run), error);
   if (reply == NULL)
-    return FALSE;
-  *has = FALSE;
+    return NULL;
+  names = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   list = qmp_json_node_get_array (reply);
   for (guint i = 0; list != NULL && i < json_array_get_length (list); i++)
-    *has |= g_strcmp0 (qmp_json_get_string (qmp_json_array_get_object (list, i), "capability"), name) == 0;
-  return TRUE;
+    {
+      const char *name = qmp_json_get_string (qmp_json_array_get_object (list, i), "capability");
+
+      if (name != NULL)
+        g_hash_table_add (names, g_strdup (name));
+    }
+  return names;
 }
 
 gboolean
 vs_migration_check_sparse (VsRun *run, GError **error)
 {
   QmpClient *monitor = vs_run_get_monitor (run, error);
+  g_autoptr (GHashTable) able = monitor != NULL ? list_capabilities (run, error) : NULL;
   guint major, minor, micro;
-  gboolean has;
 
-  if (monitor == NULL || !has_capability (run, "mapped-ram", &has, error))
+  if (able == NULL)
     return FALSE;
-  if (has)
+  if (g_hash_table_contains (able, "mapped-ram"))
     return TRUE;
   qmp_client_get_version (monitor, &major, &minor, &micro);
   g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED,
@@ -138,40 +163,70 @@ vs_migration_check (VsRun *run, VsImageEncoding encoding, GError **error)
   return FALSE;
 }
 
-static void
-add_capability (JsonArray *list, const char *name, gboolean on)
+/* Each that this QEMU has is said to be on or off, for an earlier migration of the same guest may have left it otherwise. */
+static JsonObject *
+describe_capabilities (GHashTable *able, VsMigrationWays ways)
 {
-  json_array_add_object_element (list, qmp_args_new ("s:capability", name, "b:state", on, NULL));
-}
-
-/* All that an earlier migration of the same guest may have set otherwise. */
-gboolean
-vs_migration_configure (VsRun *run, gboolean sparse, gboolean direct, GError **error)
-{
+  static const struct
+  {
+    const char *name;
+    VsMigrationWays way;
+  } known[] = {
+    { "events", VS_MIGRATION_PLAIN },
+    { "background-snapshot", VS_MIGRATION_BACKGROUND },
+    { "pause-before-switchover", VS_MIGRATION_PRECOPY },
+    { "mapped-ram", VS_MIGRATION_SPARSE },
+    { "multifd", VS_MIGRATION_DIRECT },
+  };
   JsonObject *capabilities = json_object_new ();
   JsonArray *list = json_array_new ();
-  JsonObject *parameters = qmp_args_new ("i:max-bandwidth", (gint64)NO_LIMIT, NULL);
-  gboolean has_mapped_ram;
 
-  add_capability (list, "events", TRUE);
+  for (gsize i = 0; i < G_N_ELEMENTS (known); i++)
+    if (g_hash_table_contains (able, known[i].name))
+      json_array_add_object_element (list, qmp_args_new ("s:capability", known[i].name, "b:state",
+                                                         known[i].way == VS_MIGRATION_PLAIN || (ways & known[i].way) != 0,
+                                                         NULL));
   json_object_set_array_member (capabilities, "capabilities", list);
-  if (!has_capability (run, "mapped-ram", &has_mapped_ram, error))
-    {
-      json_object_unref (capabilities);
-      json_object_unref (parameters);
-      return FALSE;
-    }
-  if (has_mapped_ram)
-    {
-      add_capability (list, "mapped-ram", sparse);
-      add_capability (list, "multifd", direct);
-    }
-  if (direct)
-    json_object_set_boolean_member (parameters, "direct-io", TRUE);
-  if (vs_steps_call (run, "migrate-set-capabilities", capabilities, error))
-    return vs_steps_call (run, "migrate-set-parameters", parameters, error);
-  json_object_unref (parameters);
-  return FALSE;
+  return capabilities;
+}
+
+/* QEMU 9.0 has sparse images, and no such parameter. */
+static gboolean
+has_direct_io (VsRun *run)
+{
+  QmpClient *monitor = vs_run_get_monitor (run, NULL);
+  guint major, minor, micro;
+
+  if (monitor == NULL)
+    return FALSE;
+  qmp_client_get_version (monitor, &major, &minor, &micro);
+  return major > 9 || (major == 9 && minor > 0);
+}
+
+/**
+ * vs_migration_configure:
+ * @run: a run with a guest
+ * @ways: how it shall migrate
+ * @error: %VMSNAP_ERROR_HYPERVISOR: QEMU doesn't do it so for this guest on this host, in its own words
+ *
+ * Sets all that an earlier migration of the same guest may have set otherwise.
+ *
+ * Returns: whether QEMU will
+ */
+gboolean
+vs_migration_configure (VsRun *run, VsMigrationWays ways, GError **error)
+{
+  g_autoptr (GHashTable) able = list_capabilities (run, error);
+  JsonObject *parameters;
+
+  if (able == NULL || !vs_steps_call (run, "migrate-set-capabilities", describe_capabilities (able, ways), error))
+    return FALSE;
+  parameters = qmp_args_new ("i:max-bandwidth", (gint64)NO_LIMIT, NULL);
+  if ((ways & VS_MIGRATION_PRECOPY) != 0)
+    json_object_set_int_member (parameters, "downtime-limit", VS_MIGRATION_DOWNTIME_LIMIT);
+  if (g_hash_table_contains (able, "mapped-ram") && has_direct_io (run))
+    json_object_set_boolean_member (parameters, "direct-io", (ways & VS_MIGRATION_DIRECT) != 0);
+  return vs_steps_call (run, "migrate-set-parameters", parameters, error);
 }
 
 /* @set: -1: a new one is made. */
@@ -197,6 +252,7 @@ add_fd (VsRun *run, int fd, gint64 *set, GError **error)
  * @fd: (transfer full): a descriptor of the image
  * @direct_fd: (transfer full): another one that passes the page cache by, or -1
  * @offset: where in the file the state begins
+ * @ways: how besides
  * @set: (out): what to give to vs_migration_take_back(); -1: nothing was lent
  * @error: %VMSNAP_ERROR_HYPERVISOR, %VMSNAP_ERROR_HYPERVISOR_GONE, …
  *
@@ -205,12 +261,19 @@ add_fd (VsRun *run, int fd, gint64 *set, GError **error)
  * Returns: (transfer full) (nullable): its URI
  */
 char *
-vs_migration_lend_sparse (VsRun *run, int fd, int direct_fd, guint64 offset, gint64 *set, GError **error)
+vs_migration_lend_sparse (VsRun *run,
+                          int fd,
+                          int direct_fd,
+                          guint64 offset,
+                          VsMigrationWays ways,
+                          gint64 *set,
+                          GError **error)
 {
   gboolean ok;
 
   *set = -1;
-  ok = vs_migration_configure (run, TRUE, direct_fd >= 0, error) && add_fd (run, fd, set, error)
+  ways |= VS_MIGRATION_SPARSE | (direct_fd >= 0 ? VS_MIGRATION_DIRECT : VS_MIGRATION_PLAIN);
+  ok = vs_migration_configure (run, ways, error) && add_fd (run, fd, set, error)
        && (direct_fd < 0 || add_fd (run, direct_fd, set, error));
   close (fd);
   if (direct_fd >= 0)
@@ -244,6 +307,16 @@ vs_migration_take_back (VsRun *run, gint64 set)
     qmp_client_send (monitor, "remove-fd", qmp_args_new ("i:fdset-id", set, NULL));
   else
     qmp_client_send (monitor, "closefd", qmp_args_new ("s:fdname", FD_NAME, NULL));
+}
+
+/* Of what becomes of a migration; NULL: the guest has ended. */
+QmpWatch *
+vs_migration_watch (VsRun *run, GError **error)
+{
+  static const char *const events[] = { "MIGRATION", NULL };
+  QmpClient *monitor = vs_run_get_monitor (run, error);
+
+  return monitor != NULL ? qmp_client_watch (monitor, events) : NULL;
 }
 
 /* Until the next news, or not long. */

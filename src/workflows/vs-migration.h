@@ -18,6 +18,8 @@ gboolean vs_migration_save (VsRun *run,
 gboolean vs_migration_stop (VsRun *run,
                             VsImageWriter *writer,
                             GError **error);
+gboolean vs_migration_take_disks_back (VsRun *run,
+                                       GError **error);
 gboolean vs_migration_load (VsRun *run,
                             VsImageReader *reader,
                             GError **error);

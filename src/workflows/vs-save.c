@@ -22,10 +22,7 @@
 #include "vs-steps.h"
 
 #define FACT_MANAGED "managed"
-#define FACT_ENCODING "encoding"
 #define FACT_XML "xml"       /* the caller's definition for the image */
-#define FACT_COOKIE "cookie" /* what the image tells besides */
-#define FACT_MARK "mark"     /* what it is known by: there may be an older image in the same place */
 /* The caller's file, for a next life that doesn't have the descriptor any more */
 #define FACT_PATH "path"
 #define FACT_DEVICE "device"
@@ -229,19 +226,6 @@ give_user_reason (VsRun *run, gpointer data, GError **error)
   return TRUE;
 }
 
-/* QEMU has handed the disks over to whoever loads the image, and takes them back only with `cont`; anything else that
- * writes to them would break it. So a guest that stood still is let go for the moment between two commands. */
-static gboolean
-take_disks_back (VsRun *run, GError **error)
-{
-  g_autofree char *status = vs_steps_get_status (run, NULL);
-
-  if (g_strcmp0 (status, "postmigrate") != 0 || vs_run_get_flag (run, FACT_RUNNING))
-    return TRUE;
-  qmp_client_send (vs_run_get_monitor (run, NULL), "cont", NULL);
-  return vs_steps_stop (run, VMSNAP_STATE_REASON_USER, error);
-}
-
 /* Undo: the guest goes on where it stood. */
 static gboolean
 wake (VsRun *run, GError **error)
@@ -250,7 +234,7 @@ wake (VsRun *run, GError **error)
     return FALSE;
   if (vs_run_get_monitor (run, NULL) == NULL)
     return TRUE;
-  if (!take_disks_back (run, error) || !vs_steps_restore_running (run, error))
+  if (!vs_migration_take_disks_back (run, error) || !vs_steps_restore_running (run, error))
     return FALSE;
   return vs_run_on_main (run, give_user_reason, NULL, error);
 }
@@ -334,8 +318,15 @@ check_definition (VsDomain *domain, JsonObject *facts, GError **error)
   return TRUE;
 }
 
-static void
-note_cookie (VsDomain *domain, JsonObject *facts)
+/**
+ * vs_save_note_cookie:
+ * @domain: a domain
+ * @facts: an operation's, which get %FACT_MARK and %FACT_COOKIE
+ *
+ * What an image of its guest tells besides the definition. Main thread.
+ */
+void
+vs_save_note_cookie (VsDomain *domain, JsonObject *facts)
 {
   VsDomainDef *inactive = vs_domain_get_inactive_def (domain);
   gboolean persistent = vs_domain_get_persistent (domain);
@@ -365,7 +356,7 @@ check (VsEngine *engine, VsDomain *domain, JsonObject *facts, GError **error)
   if (!check_definition (domain, facts, error))
     return FALSE;
   vs_steps_note_state (domain, facts);
-  note_cookie (domain, facts);
+  vs_save_note_cookie (domain, facts);
   return TRUE;
 }
 

@@ -9,6 +9,7 @@
 #include "vmsnap-error.h"
 #include "vmsnap-names.h"
 #include "vs-image-tool.h"
+#include "vs-memory-save.h"
 #include "vs-operations.h"
 #include "vs-overlays.h"
 #include "vs-save-workflows.h"
@@ -86,6 +87,15 @@ vs_snapshot_create_check (VsDomain *domain, JsonObject *facts, GError **error)
   return TRUE;
 }
 
+static void
+add_text (VsRun *run, const char *fact, const char *key)
+{
+  const char *text = vs_run_get_string (run, fact);
+
+  if (text != NULL)
+    vs_job_add_result (vs_run_get_job (run), key, g_variant_new_string (text));
+}
+
 /* The end, told on the main thread. */
 gboolean
 vs_snapshot_create_tell (VsRun *run, gpointer data, GError **error)
@@ -93,7 +103,11 @@ vs_snapshot_create_tell (VsRun *run, gpointer data, GError **error)
   const char *name = vs_run_get_string (run, VS_FACT_SNAPSHOT);
   GVariantBuilder details;
 
-  vs_job_add_result (vs_run_get_job (run), "snapshot", g_variant_new_string (name));
+  add_text (run, VS_FACT_SNAPSHOT, "snapshot");
+  add_text (run, FACT_MEMORY_MODE, "mode");
+  add_text (run, FACT_MODE_REASON, "mode-reason");
+  add_text (run, FACT_MEMORY_PATH, "file");
+  add_text (run, FACT_WARNING, "warning");
   vs_job_add_result (vs_run_get_job (run), "downtime", g_variant_new_uint64 (vs_run_get_int (run, FACT_DOWNTIME)));
   g_variant_builder_init (&details, G_VARIANT_TYPE_VARDICT);
   g_variant_builder_add (&details, "{sv}", "snapshot", g_variant_new_string (name));
