@@ -4,11 +4,9 @@
 #include "vs-image-writer.h"
 #include "vs-memory-save.h"
 #include "vs-migration-private.h"
+#include "vs-snapshot-create.h"
 
 G_BEGIN_DECLS
-
-#define FACT_LIVE "live"   /* the caller won't have the paused mode */
-#define FACT_PAUSE "pause" /* the caller wants it */
 
 /* Room in the image for the guest's devices, beside its memory. */
 #define VS_MEMORY_DEVICES ((guint64) 64 << 20)

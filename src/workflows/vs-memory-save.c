@@ -44,22 +44,24 @@ memory_free (gpointer data)
 
 /**
  * vs_memory_save_note:
- * @domain: a domain with a guest
  * @path: (nullable): where the caller wants the image; %NULL: in the store
  * @options: what else the caller wants
  * @facts: the operation's
+ * @error: %VMSNAP_ERROR_NOT_SUPPORTED: there is no program for the encoding
  *
- * For a workflow's check. Main thread.
+ * Before the operation begins. Main thread.
+ *
+ * Returns: whether an image can be written so
  */
-void
-vs_memory_save_note (VsDomain *domain, const char *path, const VsSnapshotCreateOptions *options, JsonObject *facts)
+gboolean
+vs_memory_save_note (const char *path, const VsSnapshotCreateOptions *options, JsonObject *facts, GError **error)
 {
-  json_object_set_boolean_member (facts, FACT_LIVE, options->live);
-  json_object_set_boolean_member (facts, FACT_PAUSE, options->pause);
-  json_object_set_int_member (facts, FACT_ENCODING, options->has_encoding ? options->encoding : VS_IMAGE_ENCODING_RAW);
+  VsImageEncoding encoding = options->has_encoding ? options->encoding : VS_IMAGE_ENCODING_RAW;
+
+  json_object_set_int_member (facts, FACT_ENCODING, encoding);
   if (path != NULL)
     vs_memory_file_note (path, facts);
-  vs_save_note_cookie (domain, facts);
+  return vs_save_check_program (encoding, error);
 }
 
 /**
@@ -100,7 +102,7 @@ begin_image (VsRun *run, GError **error)
 static void
 warn_of_slowness (VsRun *run, guint64 rate)
 {
-  guint64 memory = vs_run_get_def (run)->memory;
+  guint64 memory = MIN (vs_run_get_def (run)->memory, vs_steps_resident_memory (run));
   g_autofree char *warning = NULL;
 
   if (rate >= SLOW)
@@ -217,8 +219,8 @@ wait_until_taken (VsRun *run, GError **error)
  * @run: a prepared run whose guest stands still
  * @error: %VMSNAP_ERROR_HYPERVISOR, …
  *
- * Takes the instant. In the background mode the guest may go on when this returns; in the precopy mode all of its memory
- * is written then; in the paused mode nothing is yet.
+ * Takes the instant. When this returns the guest may go on: in the background mode its memory is still to be written, in
+ * the others it is.
  *
  * Returns: whether it is taken
  */
@@ -236,7 +238,7 @@ vs_memory_save_take (VsRun *run, GError **error)
              && vs_memory_wait_for (run, self->watch, NULL, error);
     case VS_MEMORY_PAUSED:
     default:
-      return TRUE;
+      return vs_migration_save (run, self->writer, (VsImageEncoding) vs_run_get_int (run, FACT_ENCODING), error);
     }
 }
 
@@ -282,11 +284,11 @@ reserve_more (VsRun *run, Memory *self)
 
 /**
  * vs_memory_save_wait:
- * @run: a run that has taken the instant
+ * @run: a run that has taken the instant in the background mode
  * @error: %VMSNAP_ERROR_NO_SPACE, %VMSNAP_ERROR_CANCELLED, …
  *
- * Waits until all of the memory is written; in the paused mode it is written here. Where QEMU would lose its guest if it
- * was cut short, a cancel waits for the end, too.
+ * Waits until all of the memory is written. Where QEMU would lose its guest if it was cut short, a cancel waits for the
+ * end, too.
  *
  * Returns: whether it is
  */
@@ -294,24 +296,14 @@ gboolean
 vs_memory_save_wait (VsRun *run, GError **error)
 {
   Memory *self = vs_run_get_tool (run);
-  VsImageEncoding encoding = (VsImageEncoding) vs_run_get_int (run, FACT_ENCODING);
   GError *local = NULL;
 
-  switch (vs_memory_save_get_mode (run))
-    {
-    case VS_MEMORY_PAUSED:
-      return vs_migration_save (run, self->writer, encoding, error);
-    case VS_MEMORY_BACKGROUND:
-      reserve_more (run, self);
-      if (vs_memory_wait_for (run, self->watch, NULL, &local))
-        return vs_migration_configure (run, VS_MIGRATION_PLAIN, error);
-      vs_migration_find_cause (run, self->writer, &local);
-      g_propagate_error (error, local);
-      return FALSE;
-    case VS_MEMORY_PRECOPY:
-    default:
-      return TRUE;
-    }
+  reserve_more (run, self);
+  if (vs_memory_wait_for (run, self->watch, NULL, &local))
+    return vs_migration_configure (run, VS_MIGRATION_PLAIN, error);
+  vs_migration_find_cause (run, self->writer, &local);
+  g_propagate_error (error, local);
+  return FALSE;
 }
 
 /**

@@ -33,10 +33,10 @@ typedef enum {
   VS_MEMORY_PAUSED,
 } VsMemoryMode;
 
-void vs_memory_save_note (VsDomain *domain,
-                          const char *path,
-                          const VsSnapshotCreateOptions *options,
-                          JsonObject *facts);
+gboolean vs_memory_save_note (const char *path,
+                              const VsSnapshotCreateOptions *options,
+                              JsonObject *facts,
+                              GError **error);
 VsMemoryMode vs_memory_save_get_mode (VsRun *run);
 
 gboolean vs_memory_save_look (VsRun *run,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "vs-save-image.h"
 #include "vs-workflow.h"
 
 G_BEGIN_DECLS
@@ -19,6 +20,8 @@ extern const VsWorkflow vs_workflow_start_restore;
 VsDomainDef *vs_save_check_same_guest (VsDomainDef *saved,
                                        VsDomainDef *wanted,
                                        GError **error);
+gboolean vs_save_check_program (VsImageEncoding encoding,
+                                GError **error);
 void vs_save_note_cookie (VsDomain *domain,
                           JsonObject *facts);
 gboolean vs_save_refuse_managed (VsDomain *domain,

@@ -389,15 +389,23 @@ make_facts (const VsSaveOptions *options, gboolean managed)
   return facts;
 }
 
-/* What is known to be missing is missing before the guest stops. */
-static gboolean
-check_program (const VsSaveOptions *options, GError **error)
+/**
+ * vs_save_check_program:
+ * @encoding: of an image
+ * @error: %VMSNAP_ERROR_NOT_SUPPORTED
+ *
+ * What is known to be missing is missing before the guest stops.
+ *
+ * Returns: whether there is a program for it, if it needs one
+ */
+gboolean
+vs_save_check_program (VsImageEncoding encoding, GError **error)
 {
   g_auto (GStrv) command = NULL;
 
-  if (!vs_image_encoding_has_program (options->encoding))
+  if (!vs_image_encoding_has_program (encoding))
     return TRUE;
-  command = vs_image_codec_find (options->encoding, FALSE, error);
+  command = vs_image_codec_find (encoding, FALSE, error);
   return command != NULL;
 }
 
@@ -426,7 +434,7 @@ vs_operation_save (VsEngine *engine,
   g_autoptr (GUnixFDList) files = g_unix_fd_list_new ();
   VsRequest with_file = *request;
 
-  if (!check_program (options, error) || g_unix_fd_list_append (files, fd, error) < 0)
+  if (!vs_save_check_program (options->encoding, error) || g_unix_fd_list_append (files, fd, error) < 0)
     return NULL;
   with_file.files = files;
   return vs_engine_submit (engine, domain, &vs_workflow_save, facts, &with_file, error);
@@ -453,7 +461,7 @@ vs_operation_managed_save (VsEngine *engine,
 {
   g_autoptr (JsonObject) facts = make_facts (options, TRUE);
 
-  if (!check_program (options, error))
+  if (!vs_save_check_program (options->encoding, error))
     return NULL;
   return vs_engine_submit (engine, domain, &vs_workflow_managed_save, facts, request, error);
 }

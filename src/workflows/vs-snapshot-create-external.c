@@ -5,13 +5,43 @@
  */
 #include "vmsnap-error.h"
 #include "vs-disk-switch.h"
+#include "vs-memory-save.h"
+#include "vs-migration.h"
 #include "vs-nvram.h"
 #include "vs-overlays.h"
 #include "vs-record.h"
+#include "vs-save-workflows.h"
 #include "vs-snapshot-create.h"
 #include "vs-snapshot-workflows.h"
 #include "vs-steps.h"
 #include "vs-tags.h"
+
+/* A guest's memory goes with its disks, unless only they are wanted. */
+static gboolean
+has_memory (VsRun *run)
+{
+  return vs_run_get_flag (run, FACT_ACTIVE) && !vs_run_get_flag (run, FACT_DISK_ONLY);
+}
+
+static gboolean
+is_in_background (VsRun *run)
+{
+  return has_memory (run) && vs_memory_save_get_mode (run) == VS_MEMORY_BACKGROUND;
+}
+
+/* The memory is written in the same step as the disks are switched, for the guest stands still meanwhile, or the switch
+ * comes last. */
+static gboolean
+is_at_once (VsRun *run)
+{
+  return has_memory (run) && !is_in_background (run);
+}
+
+static gboolean
+is_switch_alone (VsRun *run)
+{
+  return !is_at_once (run);
+}
 
 static gboolean
 check (VsEngine *engine, VsDomain *domain, JsonObject *facts, GError **error)
@@ -19,12 +49,7 @@ check (VsEngine *engine, VsDomain *domain, JsonObject *facts, GError **error)
   if (!vs_snapshot_create_check (domain, facts, error))
     return FALSE;
   if (vs_domain_is_active (domain) && !json_object_get_boolean_member_with_default (facts, FACT_DISK_ONLY, FALSE))
-    {
-      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED,
-                   "External snapshots of a running guest's memory are not supported by this version: give disk-only, or "
-                   "location=internal, for one inside the disks' qcow2 files");
-      return FALSE;
-    }
+    vs_save_note_cookie (domain, facts);
   return vs_overlays_choose (vs_domain_get_def (domain), facts, error);
 }
 
@@ -72,24 +97,42 @@ look_first (VsRun *run, GError **error)
       vs_run_set_string (run, FACT_NVRAM, file);
     }
   vs_disk_switch_note (run);
-  return vs_overlays_look (run, error) && check_tags_absent (run, error);
+  return vs_overlays_look (run, error) && check_tags_absent (run, error)
+         && (!has_memory (run) || vs_memory_save_look (run, error));
 }
 
 static gboolean
 prepare (VsRun *run, GError **error)
 {
-  return vs_overlays_prepare (run, error) && vs_disk_switch_claim (run, error);
+  return vs_overlays_prepare (run, error) && vs_disk_switch_claim (run, error)
+         && (!has_memory (run) || vs_memory_save_prepare (run, error));
 }
 
-/* All that happens while the guest may stand still: nothing is written down, synced or told here. It needs to stand only
- * for what isn't a disk: the variable store's bytes. */
+static gboolean
+unprepare (VsRun *run, GError **error)
+{
+  return (!has_memory (run) || vs_memory_save_forget (run, error)) && vs_overlays_remove (run, error);
+}
+
+/* Whether the guest has to stand still: for its memory, and for what else isn't a disk, the variable store's bytes. What
+ * precopies a guest's memory stops it by itself. */
+static gboolean
+has_to_stop (VsRun *run)
+{
+  if (!vs_run_get_flag (run, FACT_RUNNING))
+    return FALSE;
+  if (has_memory (run))
+    return vs_memory_save_get_mode (run) != VS_MEMORY_PRECOPY;
+  return vs_run_get_string (run, FACT_NVRAM) != NULL;
+}
+
+/* All that happens while the guest stands still: nothing is written down, synced or told here. */
 static gboolean
 take_instant (VsRun *run, JsonObject *actions, GBytes **variables, GError **error)
 {
   const char *nvram = vs_run_get_string (run, FACT_NVRAM);
-  gboolean stops = nvram != NULL && vs_run_get_flag (run, FACT_RUNNING);
 
-  if (stops && !vs_steps_call (run, "stop", NULL, error))
+  if (has_to_stop (run) && !vs_steps_call (run, "stop", NULL, error))
     {
       json_object_unref (actions);
       return FALSE;
@@ -98,7 +141,34 @@ take_instant (VsRun *run, JsonObject *actions, GBytes **variables, GError **erro
     return FALSE;
   if (nvram != NULL)
     *variables = vs_nvram_read (vs_run_get_def (run)->os.nvram, error);
-  return (nvram == NULL || *variables != NULL) && (!stops || vs_steps_restore_running (run, error));
+  if ((nvram != NULL && *variables == NULL) || (has_memory (run) && !vs_memory_save_take (run, error)))
+    return FALSE;
+  return !vs_run_get_flag (run, FACT_RUNNING) || (!has_memory (run) && nvram == NULL)
+         || vs_steps_call (run, "cont", NULL, error);
+}
+
+/* Nobody lets the guest go while it has to stand still; when it needn't any more, what its user wants counts. */
+static gboolean
+take_held (VsRun *run, JsonObject *actions, GBytes **variables, GError **error)
+{
+  gboolean running = FALSE;
+  gboolean ok;
+
+  vs_steps_hold (run, TRUE);
+  ok = vs_steps_is_running (run, &running, error);
+  vs_run_set_flag (run, FACT_RUNNING, running);
+  vs_steps_expect_stop (run, running ? VMSNAP_STATE_REASON_SNAPSHOTTING : VMSNAP_STATE_REASON_UNKNOWN);
+  if (!ok || (has_memory (run) && !vs_memory_save_come_near (run, error)))
+    {
+      json_object_unref (actions);
+      return FALSE;
+    }
+  ok = take_instant (run, actions, variables, error);
+  vs_steps_expect_stop (run, VMSNAP_STATE_REASON_UNKNOWN);
+  if (!ok)
+    return FALSE;
+  vs_steps_hold (run, FALSE);
+  return (!has_memory (run) || vs_migration_take_disks_back (run, error)) && vs_steps_restore_running (run, error);
 }
 
 static gboolean
@@ -110,17 +180,14 @@ switch_online (VsRun *run, GError **error)
   JsonObject *actions = monitor != NULL ? vs_disk_switch_prepare (run, error) : NULL;
   g_autoptr (QmpWatch) watch = NULL;
   g_autoptr (GBytes) variables = NULL;
-  gboolean ok;
 
   if (actions == NULL)
     return FALSE;
   watch = qmp_client_watch (monitor, events);
-  vs_steps_expect_stop (run, vs_run_get_flag (run, FACT_RUNNING) ? VMSNAP_STATE_REASON_SNAPSHOTTING
-                                                                 : VMSNAP_STATE_REASON_UNKNOWN);
-  ok = take_instant (run, actions, &variables, error);
-  vs_steps_expect_stop (run, VMSNAP_STATE_REASON_UNKNOWN);
+  if (!take_held (run, actions, &variables, error))
+    return FALSE;
   vs_run_set_int (run, FACT_DOWNTIME, vs_snapshot_create_read_downtime (watch));
-  return ok && (variables == NULL || vs_nvram_keep (run, variables, nvram, error));
+  return variables == NULL || vs_nvram_keep (run, variables, nvram, error);
 }
 
 /* Nobody writes to the disks: the definitions alone say where they are, but for what is kept inside them. */
@@ -146,14 +213,17 @@ switch_disks (VsRun *run, GError **error)
   return vs_run_get_flag (run, FACT_ACTIVE) ? switch_online (run, error) : switch_offline (run, error);
 }
 
-/* Whatever of it happened, the definitions included. */
+/* Whatever of it happened, the memory and the definitions included. The guest doesn't wait for the disks. */
 static gboolean
 unswitch (VsRun *run, GError **error)
 {
   const char *nvram = vs_run_get_string (run, FACT_NVRAM);
   g_autoptr (GPtrArray) internal = vs_tags_list (run);
 
-  return vs_disk_switch_undo (run, error) && vs_steps_restore_running (run, error)
+  if (has_memory (run) && !vs_memory_save_stop (run, error))
+    return FALSE;
+  vs_steps_hold (run, FALSE);
+  return vs_steps_restore_running (run, error) && vs_disk_switch_undo (run, error)
          && (internal->len == 0 || vs_tags_delete (run, vs_run_get_string (run, FACT_TAG), error))
          && (nvram == NULL || vs_nvram_forget (run, nvram, error));
 }
@@ -194,8 +264,18 @@ describe (VsRun *run)
   VsSnapshotDef *def = vs_snapshot_create_describe (run);
   g_autoptr (GPtrArray) internal = vs_tags_list (run);
 
-  def->state = vs_run_get_flag (run, FACT_ACTIVE) ? VMSNAP_SNAPSHOT_STATE_DISK_SNAPSHOT : VMSNAP_SNAPSHOT_STATE_SHUTOFF;
-  def->memory = VMSNAP_LOCATION_NONE;
+  def->state = !vs_run_get_flag (run, FACT_ACTIVE)   ? VMSNAP_SNAPSHOT_STATE_SHUTOFF
+               : !has_memory (run)                   ? VMSNAP_SNAPSHOT_STATE_DISK_SNAPSHOT
+               : vs_run_get_flag (run, FACT_RUNNING) ? VMSNAP_SNAPSHOT_STATE_RUNNING
+                                                     : VMSNAP_SNAPSHOT_STATE_PAUSED;
+  def->memory = has_memory (run) ? VMSNAP_LOCATION_EXTERNAL : VMSNAP_LOCATION_NONE;
+  if (has_memory (run))
+    {
+      def->memory_path = g_strdup (vs_run_get_string (run, FACT_MEMORY_PATH));
+      vs_snapshot_def_set_fact_uint64 (def, VS_SNAPSHOT_FACT_SIZE, (guint64) vs_run_get_int (run, FACT_MEMORY_SIZE));
+      vs_snapshot_def_set_fact_uint64 (def, VS_SNAPSHOT_FACT_MEMORY_SIZE,
+                                       (guint64) vs_run_get_int (run, FACT_MEMORY_SIZE));
+    }
   add_disks (run, def);
   if (internal->len > 0)
     vs_snapshot_def_set_fact (def, VS_SNAPSHOT_FACT_TAG, vs_run_get_string (run, FACT_TAG));
@@ -252,13 +332,16 @@ halt (VsRun *run, GError **error)
 }
 
 static const VsStep steps[] = {
-  { "Checking disks", 5, look_first },
-  { "Preparing overlays", 50, prepare, vs_overlays_remove },
-  { "Switching disks", 30, switch_disks, unswitch },
-  { "Adopting overlays", 5, vs_disk_switch_adopt, NULL, NULL, VS_COMMIT_NOT, NULL, TRUE },
-  { "Recording", 5, record, unrecord, is_recorded, VS_COMMIT_WHEN_DONE, NULL, TRUE },
-  { "Making it current", 2, make_current, NULL, NULL, VS_COMMIT_NOT, is_recorded_at_all },
-  { "Powering off", 3, halt, NULL, NULL, VS_COMMIT_NOT, is_to_halt },
+  { "Checking disks", 2, look_first },
+  { "Preparing overlays", 5, prepare, unprepare },
+  { "Taking the checkpoint", 3, switch_disks, unswitch, NULL, VS_COMMIT_NOT, is_switch_alone },
+  { "Writing memory", 85, switch_disks, unswitch, NULL, VS_COMMIT_NOT, is_at_once },
+  { "Adopting overlays", 1, vs_disk_switch_adopt, NULL, NULL, VS_COMMIT_NOT, NULL, TRUE },
+  { "Writing memory", 85, vs_memory_save_wait, NULL, NULL, VS_COMMIT_NOT, is_in_background, TRUE },
+  { "Completing the image", 4, vs_memory_save_complete, NULL, NULL, VS_COMMIT_NOT, has_memory, TRUE },
+  { "Recording", 2, record, unrecord, is_recorded, VS_COMMIT_WHEN_DONE, NULL, TRUE },
+  { "Making it current", 1, make_current, NULL, NULL, VS_COMMIT_NOT, is_recorded_at_all },
+  { "Powering off", 1, halt, NULL, NULL, VS_COMMIT_NOT, is_to_halt },
 };
 
 const VsWorkflow vs_workflow_snapshot_create_external

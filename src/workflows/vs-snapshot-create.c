@@ -278,6 +278,8 @@ vs_operation_snapshot_create (VsEngine *engine,
       return NULL;
     }
   facts = make_facts (name, wish, options);
+  if (!vs_memory_save_note (wish->memory_path, options, facts, error))
+    return NULL;
   return vs_engine_submit (engine, domain,
                            options->location == VMSNAP_LOCATION_EXTERNAL ? &vs_workflow_snapshot_create_external
                                                                          : &vs_workflow_snapshot_create_internal,
