@@ -11,6 +11,7 @@ import os
 import pathlib
 import select
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -112,6 +113,58 @@ class OfService(Side):
         self.client = self.service.client()
         self.domain = self.client.call(MANAGER, "Manager", "DefineDomain", "s", self.xml())
         self.client.run(self.domain, "Domain", "Start")
+        self._pid = self.service.guests()[0]
+        self._command_line = pathlib.Path(f"/proc/{self._pid}/cmdline").read_text(encoding="utf-8").split("\0")[:-1]
+
+    @contextlib.contextmanager
+    def restored(self, memory):
+        """The guest of the last checkpoint, after the present one's end, on the very disks that the checkpoint left: whoever
+        wants to go on with the overlays comes too late. It runs."""
+        self.witness.close()
+        self.pulse.close()
+        self._quit()
+        process = subprocess.Popen(self._restoring_command_line(), stdin=subprocess.DEVNULL)
+        try:
+            qmp = open_monitor(self.watch.socket, process)
+            set_capabilities(qmp, False)
+            with open(memory, "rb") as image:
+                os.lseek(image.fileno(), stream_offset(image), os.SEEK_SET)
+                qmp.execute("getfd", {"fdname": "memory"}, fds=[image.fileno()])
+                qmp.execute("migrate-incoming", {"uri": "fd:memory"})
+                wait_migration(qmp)
+            self.pulse = Pulse(self.directory / "h")
+            qmp.execute("cont")
+            self.pulse.wait_beyond(0)
+            yield
+        finally:
+            self.pulse.close()
+            process.kill()
+            process.wait()
+
+    def _quit(self):
+        """Ends it, and waits until it is gone: its sockets would be taken for those of the next."""
+        if self.service.process:
+            self.service.stop()
+        process = os.pidfd_open(self._pid)
+        self.watch.monitor.execute("quit")
+        self.watch.close()
+        select.select([process], [], [], DEFAULT)
+        os.close(process)
+
+    def _restoring_command_line(self):
+        """Its own, without the service's monitors, and with the disks as they were."""
+        found, words = [], iter(self._command_line)
+        for word in words:
+            if word in ("-chardev", "-mon", "-pidfile", "-D", "-trace"):
+                value = next(words)
+                if word in ("-pidfile", "-D", "-trace") or "monitor" in value:
+                    continue
+                found += [word, value]
+                continue
+            for disk, path in zip(self.disks, self.frozen):
+                word = word.replace(f'"{disk.path}"', f'"{path}"').replace(',"backing":null', "")
+            found.append(word)
+        return [*found, "-incoming", "defer"]
 
 
 class ServiceSide(OfService):
@@ -126,12 +179,9 @@ class ServiceSide(OfService):
 
     def take(self, mode, memory, overlays):
         disks = {disk.target: {"path": str(path)} for disk, path in zip(self.disks, overlays)}
-        since = len(self.client.signals)
         result = self.client.run(self.domain, "Domain", "CreateSnapshot", "s", f"c{self._number}", memory_path=str(memory),
                                  disks=disks, timeout=PATIENCE, **{mode: True})
-        phases = [sent.arguments[1]["Phase"] for sent in self.client.signals[since:]
-                  if sent.member == "PropertiesChanged" and "Phase" in sent.arguments[1]]
-        self._said = f"downtime {result.get('downtime', 0) / 1000:.1f} ms; {'; '.join(phases)}"
+        self._said = f"{result['mode']}: {result['mode-reason']}"
 
     def explain(self):
         return self._said
@@ -147,8 +197,6 @@ class BareSide(OfService):
         super().begin()
         self.client.close()
         self.service.stop()
-        self._pid = self.service.guests()[0]
-        self._command_line = pathlib.Path(f"/proc/{self._pid}/cmdline").read_text(encoding="utf-8").split("\0")[:-1]
 
     def _nodes(self):
         return [drive["inserted"]["node-name"] for drive in self.watch.monitor.execute("query-block")
@@ -190,52 +238,13 @@ class BareSide(OfService):
         os.close(fd)
         set_capabilities(qmp, False)
 
-    @contextlib.contextmanager
-    def restored(self, memory):
-        """The guest of the last checkpoint, after the present one's end, on the very disks that the checkpoint left: whoever
-        wants to go on with the overlays comes too late. It runs."""
-        self.witness.close()
-        self.pulse.close()
-        self._quit()
-        process = subprocess.Popen(self._restoring_command_line(), stdin=subprocess.DEVNULL)
-        try:
-            qmp = open_monitor(self.watch.socket, process)
-            set_capabilities(qmp, False)
-            with open(memory, "rb") as image:
-                qmp.execute("getfd", {"fdname": "memory"}, fds=[image.fileno()])
-                qmp.execute("migrate-incoming", {"uri": "fd:memory"})
-                wait_migration(qmp)
-            self.pulse = Pulse(self.directory / "h")
-            qmp.execute("cont")
-            self.pulse.wait_beyond(0)
-            yield
-        finally:
-            self.pulse.close()
-            process.kill()
-            process.wait()
 
-    def _quit(self):
-        """Ends it, and waits until it is gone: its sockets would be taken for those of the next."""
-        process = os.pidfd_open(self._pid)
-        self.watch.monitor.execute("quit")
-        self.watch.close()
-        select.select([process], [], [], DEFAULT)
-        os.close(process)
-
-    def _restoring_command_line(self):
-        """Its own, without the service's monitors, and with the disks as they were."""
-        found, words = [], iter(self._command_line)
-        for word in words:
-            if word in ("-chardev", "-mon", "-pidfile", "-D", "-trace"):
-                value = next(words)
-                if word in ("-pidfile", "-D", "-trace") or "monitor" in value:
-                    continue
-                found += [word, value]
-                continue
-            for disk, path in zip(self.disks, self.frozen):
-                word = word.replace(f'"{disk.path}"', f'"{path}"').replace(',"backing":null', "")
-            found.append(word)
-        return [*found, "-incoming", "defer"]
+def stream_offset(image):
+    """Where QEMU's own begins in an image of memory: behind libvirt's header, if it has one."""
+    start = image.read(24)
+    if not start.startswith(b"LibvirtQemudSave"):
+        return 0
+    return 92 + int.from_bytes(start[20:24], sys.byteorder)
 
 
 def set_capabilities(qmp, background):
