@@ -71,11 +71,12 @@ text_names_files (const VsSnapshotDef *def)
   return found;
 }
 
-/* What the options take beside the right to take snapshots. */
+/* What the options take beside the right to take snapshots. The definition in a record is what a revert makes the
+ * domain's: whoever brings a record defines. */
 static BusAuthMore
 find_more (const BusCreateOptions *options)
 {
-  return (names_files (options) ? BUS_AUTH_MORE_DEFINE : BUS_AUTH_MORE_NOTHING)
+  return (names_files (options) || options->redefine ? BUS_AUTH_MORE_DEFINE : BUS_AUTH_MORE_NOTHING)
          | (options->halt ? BUS_AUTH_MORE_POWER_OFF : BUS_AUTH_MORE_NOTHING);
 }
 
@@ -158,7 +159,16 @@ bus_snapshot_run_create (BusCall *call)
 gboolean
 bus_snapshot_parse_create_from_xml (BusCall *call, GError **error)
 {
-  call->parsed = vs_snapshot_def_parse (bus_call_get_string (call, 0), VS_DOMAIN_DEF_NONE, error);
+  const char *xml = bus_call_get_string (call, 0);
+  VsSnapshotDef *def = vs_snapshot_def_parse (xml, VS_DOMAIN_DEF_NONE, error);
+
+  /* libvirt's: nothing of ours is in its cookie, and its guest has more than its definition says. */
+  if (def != NULL && ((const BusCreateOptions *) call->options)->redefine && g_hash_table_size (def->facts) == 0)
+    {
+      vs_snapshot_def_unref (def);
+      def = vs_snapshot_def_parse (xml, VS_DOMAIN_DEF_FOREIGN_IMAGE, error);
+    }
+  call->parsed = def;
   call->parsed_free = (GDestroyNotify) vs_snapshot_def_unref;
   return call->parsed != NULL;
 }
@@ -181,6 +191,18 @@ bus_snapshot_prepare_create_from_xml (BusCall *call, GError **error)
   return options->redefine || check (call, error);
 }
 
+static void
+run_redefine (BusCall *call)
+{
+  const BusCreateOptions *options = call->options;
+  VsRequest request = bus_call_get_request (call, options->no_queue);
+  GError *error = NULL;
+  VsJob *job =
+    vs_operation_snapshot_redefine (call->engine, call->domain, call->parsed, options->current, &request, &error);
+
+  bus_call_return_job (call, job, error);
+}
+
 /**
  * bus_snapshot_run_create_from_xml:
  * @call: (transfer full): Domain.CreateSnapshotFromXml
@@ -191,7 +213,7 @@ bus_snapshot_run_create_from_xml (BusCall *call)
   const BusCreateOptions *options = call->options;
 
   if (options->redefine)
-    bus_call_not_supported (call, "'redefine' is not supported by this version");
+    run_redefine (call);
   else
     run (call);
 }

@@ -160,13 +160,46 @@ on_block_io_error (VsDomain *self, JsonObject *data)
   vs_domain_emit_event (self, "block-io-error", g_variant_builder_end (&details));
 }
 
+/* Is the agent's port open at this moment? */
+static void
+on_chardevs (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (VsDomain) self = user_data;
+  g_autoptr (JsonNode) reply = qmp_client_call_finish (QMP_CLIENT (source), result, NULL);
+  g_autofree char *chardev = self->live_def != NULL ? vs_command_line_agent_chardev (self->live_def) : NULL;
+  JsonArray *array;
+
+  if (reply == NULL || chardev == NULL || self->client != QMP_CLIENT (source))
+    return;
+  array = json_node_get_array (reply);
+  for (guint i = 0; i < json_array_get_length (array); i++)
+    {
+      JsonObject *item = json_array_get_object_element (array, i);
+
+      if (g_str_equal (chardev, get_string (item, "label")))
+        vs_domain_set_guest_agent (self, json_object_get_boolean_member_with_default (item, "frontend-open", FALSE));
+    }
+}
+
+static void
+ask_chardevs (VsDomain *self)
+{
+  qmp_client_call_async (self->client, "query-chardev", NULL, -1, QMP_DEFAULT_TIMEOUT, NULL, on_chardevs,
+                         g_object_ref (self));
+}
+
+/* When a snapshot is loaded, QEMU 10 tells that the port was closed before, and not that it is open after. */
 static void
 on_port_change (VsDomain *self, JsonObject *data)
 {
   g_autofree char *agent = vs_command_line_agent_port (self->live_def);
 
-  if (agent != NULL && g_str_equal (agent, get_string (data, "id")))
-    vs_domain_set_guest_agent (self, json_object_get_boolean_member_with_default (data, "open", FALSE));
+  if (agent == NULL || !g_str_equal (agent, get_string (data, "id")))
+    return;
+  if (json_object_get_boolean_member_with_default (data, "open", FALSE))
+    vs_domain_set_guest_agent (self, TRUE);
+  else
+    ask_chardevs (self);
 }
 
 /* Which event does what. The others don't concern the domain's state. */
@@ -278,27 +311,6 @@ on_closed (QmpClient *client, const GError *error, VsDomain *self)
     look_for_monitor (self);
 }
 
-/* Is the agent's port open at this moment? Later changes come as events. */
-static void
-on_chardevs (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  g_autoptr (VsDomain) self = user_data;
-  g_autoptr (JsonNode) reply = qmp_client_call_finish (QMP_CLIENT (source), result, NULL);
-  g_autofree char *chardev = self->live_def != NULL ? vs_command_line_agent_chardev (self->live_def) : NULL;
-  JsonArray *array;
-
-  if (reply == NULL || chardev == NULL || self->client != QMP_CLIENT (source))
-    return;
-  array = json_node_get_array (reply);
-  for (guint i = 0; i < json_array_get_length (array); i++)
-    {
-      JsonObject *item = json_array_get_object_element (array, i);
-
-      if (g_str_equal (chardev, get_string (item, "label")))
-        vs_domain_set_guest_agent (self, json_object_get_boolean_member_with_default (item, "frontend-open", FALSE));
-    }
-}
-
 static void
 listen_to_monitor (VsDomain *self)
 {
@@ -308,8 +320,7 @@ listen_to_monitor (VsDomain *self)
   g_signal_connect_object (self->client, "events-lost", G_CALLBACK (ask_status), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (self->client, "closed", G_CALLBACK (on_closed), self, 0);
   ask_status (self);
-  qmp_client_call_async (self->client, "query-chardev", NULL, -1, QMP_DEFAULT_TIMEOUT, NULL, on_chardevs,
-                         g_object_ref (self));
+  ask_chardevs (self);
   /* Then the signal may have come before there was somebody to hear it. */
   if (qmp_client_is_closed (self->client))
     on_closed (self->client, NULL, self);
@@ -528,6 +539,7 @@ vs_domain_expect_end (VsDomain *self, VmSnapStateReason reason)
 void
 vs_domain_set_guest_agent (VsDomain *self, gboolean connected)
 {
+  self->guest_agent_known = self->guest != NULL;
   if (self->guest_agent == connected)
     return;
   self->guest_agent = connected;

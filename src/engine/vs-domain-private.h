@@ -29,6 +29,7 @@ struct _VsDomain
   VmSnapDomainState state;
   VmSnapStateReason reason;
   gboolean guest_agent;
+  gboolean guest_agent_known; /* QEMU has told whether it is connected */
   GPtrArray *chains;
   VsJob *job;
   VsWish wish;

@@ -310,6 +310,18 @@ vs_domain_get_guest_agent (VsDomain *self)
 }
 
 /**
+ * vs_domain_lacks_guest_agent:
+ * @self: a domain
+ *
+ * Returns: whether it is known that no guest agent is connected; just after the service's start, it may not be yet
+ */
+gboolean
+vs_domain_lacks_guest_agent (VsDomain *self)
+{
+  return self->guest_agent_known && !self->guest_agent;
+}
+
+/**
  * vs_domain_get_has_managed_save:
  * @self: a domain
  *

@@ -52,6 +52,7 @@ gboolean vs_domain_get_unsettled (VsDomain *self);
 void vs_domain_set_unsettled (VsDomain *self,
                               gboolean unsettled);
 gboolean vs_domain_get_guest_agent (VsDomain *self);
+gboolean vs_domain_lacks_guest_agent (VsDomain *self);
 gboolean vs_domain_get_has_managed_save (VsDomain *self);
 void vs_domain_set_has_managed_save (VsDomain *self,
                                      gboolean has_managed_save);

@@ -131,6 +131,25 @@ vmsnap_snapshot_get_memory (VmSnapSnapshot *snapshot)
 }
 
 /**
+ * vmsnap_snapshot_get_disks:
+ * @snapshot: a snapshot
+ *
+ * Tells what the snapshot keeps of each disk, and in which file.
+ *
+ * Returns: (transfer full): the disks, an `aa{sv}`: see org.vmsnap.VmSnap1.Snapshot:Disks
+ */
+GVariant *
+vmsnap_snapshot_get_disks (VmSnapSnapshot *snapshot)
+{
+  GVariant *disks;
+
+  g_return_val_if_fail (VMSNAP_IS_SNAPSHOT (snapshot), NULL);
+
+  disks = vm_snap_dbus_snapshot_dup_disks (VM_SNAP_DBUS_SNAPSHOT (snapshot));
+  return disks != NULL ? disks : g_variant_ref_sink (g_variant_new_array (G_VARIANT_TYPE_VARDICT, NULL, 0));
+}
+
+/**
  * vmsnap_snapshot_is_current:
  * @snapshot: a snapshot
  *

@@ -11,6 +11,7 @@ guint64 vmsnap_snapshot_get_creation_time (VmSnapSnapshot *snapshot);
 VmSnapSnapshotState vmsnap_snapshot_get_state (VmSnapSnapshot *snapshot);
 VmSnapLocation vmsnap_snapshot_get_location (VmSnapSnapshot *snapshot);
 VmSnapLocation vmsnap_snapshot_get_memory (VmSnapSnapshot *snapshot);
+GVariant *vmsnap_snapshot_get_disks (VmSnapSnapshot *snapshot);
 gboolean vmsnap_snapshot_is_current (VmSnapSnapshot *snapshot);
 guint64 vmsnap_snapshot_get_size (VmSnapSnapshot *snapshot);
 guint64 vmsnap_snapshot_get_downtime (VmSnapSnapshot *snapshot);

@@ -416,19 +416,26 @@ vs_guest_record (VsGuest *guest, GError **error)
 }
 
 /**
- * vs_guest_connect_socket:
+ * vs_guest_connect_agent:
  * @guest: a guest
- * @name: the file name of a socket in its directory, %VS_GUEST_AGENT_SOCKET
- * @error: %VMSNAP_ERROR_NOT_FOUND, %VMSNAP_ERROR_IO
+ * @channel: the channel of its agent, a socket on which QEMU listens
+ * @error: %VMSNAP_ERROR_NOT_FOUND, %VMSNAP_ERROR_HYPERVISOR_GONE, %VMSNAP_ERROR_IO
  *
- * Connects to a socket on which QEMU listens, however long its path is. Doesn't wait.
+ * Connects to the guest's agent, however long the path of its socket is. Doesn't wait.
  *
  * Returns: a descriptor to close, or -1
  */
 int
-vs_guest_connect_socket (VsGuest *guest, const char *name, GError **error)
+vs_guest_connect_agent (VsGuest *guest, const VsChardevDef *channel, GError **error)
 {
-  return vs_guest_socket_connect (guest->directory, name, error);
+  g_autofree char *directory = NULL;
+  g_autofree char *name = NULL;
+
+  if (channel->path == NULL)
+    return vs_guest_socket_connect (guest->directory, VS_GUEST_AGENT_SOCKET, error);
+  directory = g_path_get_dirname (channel->path);
+  name = g_path_get_basename (channel->path);
+  return vs_guest_socket_connect (directory, name, error);
 }
 
 /**

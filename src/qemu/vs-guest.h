@@ -4,6 +4,7 @@
 #include <gio/gio.h>
 
 #include "qmp-client.h"
+#include "vs-device-defs.h"
 #include "vs-process.h"
 
 G_BEGIN_DECLS
@@ -105,9 +106,9 @@ gboolean vs_guest_reconnect_finish (VsGuest *guest,
 gboolean vs_guest_record (VsGuest *guest,
                           GError **error);
 
-int vs_guest_connect_socket (VsGuest *guest,
-                             const char *name,
-                             GError **error);
+int vs_guest_connect_agent (VsGuest *guest,
+                            const VsChardevDef *channel,
+                            GError **error);
 QmpClient *vs_guest_get_client (VsGuest *guest);
 VsProcess *vs_guest_get_process (VsGuest *guest);
 const char *vs_guest_get_uuid (VsGuest *guest);

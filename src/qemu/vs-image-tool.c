@@ -27,6 +27,9 @@
 /* Tags of the service's own begin so. */
 #define OWN_PREFIX "vmsnap-"
 
+/* Digits that no snapshot's number has. */
+#define BEYOND_NUMBERS 9
+
 /* What a number for a name becomes, see vs_image_tag_for_name(). */
 #define TAG_PREFIX "snapshot-"
 
@@ -279,11 +282,25 @@ is_number (const char *text)
   return *text != '\0' && text[strspn (text, "0123456789")] == '\0';
 }
 
-/* QEMU looks a snapshot up by its number first, which a tag of digits alone would be taken for. */
+/**
+ * vs_image_tag_is_usable:
+ * @tag: an internal snapshot's name
+ *
+ * QEMU looks a snapshot up by its number first, which a tag of digits alone would be taken for, unless it is far beyond
+ * them: an image holds 65536 snapshots at most, and libvirt names them by the seconds since the epoch.
+ *
+ * Returns: whether @tag is taken for a tag
+ */
+gboolean
+vs_image_tag_is_usable (const char *tag)
+{
+  return *tag != '\0' && (!is_number (tag) || (*tag != '0' && strlen (tag) >= BEYOND_NUMBERS));
+}
+
 static gboolean
 check_tag (const char *tag, GError **error)
 {
-  if (*tag != '\0' && !is_number (tag))
+  if (vs_image_tag_is_usable (tag))
     return TRUE;
   g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT, "'%s' can't be the tag of an internal snapshot",
                tag);

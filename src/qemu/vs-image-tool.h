@@ -75,6 +75,7 @@ gboolean vs_image_snapshot_delete (const char *tool,
                                    const char *tag,
                                    GCancellable *cancellable,
                                    GError **error);
+gboolean vs_image_tag_is_usable (const char *tag);
 gboolean vs_image_overlay_create (const char *tool,
                                   const char *path,
                                   guint64 size,

@@ -21,6 +21,14 @@ format_known_size (VmSnapSnapshot *snapshot)
   return size > 0 ? ctl_format_size (size) : g_strdup ("-");
 }
 
+static const char *
+format_memory (VmSnapSnapshot *snapshot)
+{
+  VmSnapLocation memory = vmsnap_snapshot_get_memory (snapshot);
+
+  return memory != VMSNAP_LOCATION_NONE ? vmsnap_enum_to_nick (VMSNAP_TYPE_LOCATION, memory) : "-";
+}
+
 static void
 add_snapshot (CtlTable *table, VmSnapSnapshot *snapshot)
 {
@@ -31,6 +39,7 @@ add_snapshot (CtlTable *table, VmSnapSnapshot *snapshot)
   ctl_table_take (table, ctl_format_time (vmsnap_snapshot_get_creation_time (snapshot)));
   ctl_table_add (table, vmsnap_enum_to_nick (VMSNAP_TYPE_SNAPSHOT_STATE, vmsnap_snapshot_get_state (snapshot)));
   ctl_table_add (table, vmsnap_enum_to_nick (VMSNAP_TYPE_LOCATION, vmsnap_snapshot_get_location (snapshot)));
+  ctl_table_add (table, format_memory (snapshot));
   ctl_table_take (table, format_known_size (snapshot));
   ctl_table_add (table, parent != NULL ? vmsnap_snapshot_get_name (parent) : "-");
 }
@@ -38,13 +47,13 @@ add_snapshot (CtlTable *table, VmSnapSnapshot *snapshot)
 static void
 print_snapshots (GList *snapshots)
 {
-  g_autoptr (CtlTable) table = ctl_table_new ("", "NAME", "TIME", "STATE", "LOCATION", "SIZE", "PARENT", NULL);
+  g_autoptr (CtlTable) table = ctl_table_new ("", "NAME", "TIME", "STATE", "LOCATION", "MEMORY", "SIZE", "PARENT", NULL);
 
   for (GList *l = snapshots; l != NULL; l = l->next)
     add_snapshot (table, l->data);
   /* The two names. */
   ctl_table_set_flexible (table, 1);
-  ctl_table_set_flexible (table, 6);
+  ctl_table_set_flexible (table, 7);
   ctl_table_print_fitting (table);
 }
 
@@ -217,24 +226,35 @@ add_fact (CtlTable *table, const char *title, char *value)
   ctl_table_take (table, value);
 }
 
+/* What became of a disk: an overlay holds what was written since, the other places what was there then. */
+static char *
+describe_disk (GVariant *disk)
+{
+  const char *target = "";
+  const char *place = "";
+  const char *path = "";
+  const char *format = "";
+
+  g_variant_lookup (disk, "target", "&s", &target);
+  g_variant_lookup (disk, "snapshot", "&s", &place);
+  g_variant_lookup (disk, "path", "&s", &path);
+  g_variant_lookup (disk, "format", "&s", &format);
+  if (g_str_equal (place, "none"))
+    return g_strdup_printf ("%s  left out", target);
+  return g_strdup_printf ("%s  %s  %s %s (%s)", target, place, g_str_equal (place, "internal") ? "inside" : "overlay", path,
+                          format);
+}
+
 static void
 add_disks (CtlTable *table, VmSnapSnapshot *snapshot)
 {
-  g_autoptr (GVariant) disks = g_dbus_proxy_get_cached_property (G_DBUS_PROXY (snapshot), "Disks");
+  g_autoptr (GVariant) disks = vmsnap_snapshot_get_disks (snapshot);
 
-  for (gsize i = 0; disks != NULL && i < g_variant_n_children (disks); i++)
+  for (gsize i = 0; i < g_variant_n_children (disks); i++)
     {
       g_autoptr (GVariant) disk = g_variant_get_child_value (disks, i);
-      const char *target = "";
-      const char *where = "";
-      const char *path = "";
-      const char *format = "";
 
-      g_variant_lookup (disk, "target", "&s", &target);
-      g_variant_lookup (disk, "snapshot", "&s", &where);
-      g_variant_lookup (disk, "path", "&s", &path);
-      g_variant_lookup (disk, "format", "&s", &format);
-      add_fact (table, i == 0 ? "Disks:" : "", g_strdup_printf ("%s  %s  %s (%s)", target, where, path, format));
+      add_fact (table, i == 0 ? "Disks:" : "", describe_disk (disk));
     }
 }
 

@@ -30,6 +30,7 @@ CtlExit ctl_command_image_show (Ctl *ctl, int argc, char **argv);
 CtlExit ctl_command_image_edit (Ctl *ctl, int argc, char **argv);
 
 CtlExit ctl_command_snapshot_create (Ctl *ctl, int argc, char **argv);
+CtlExit ctl_command_snapshot_create_from_xml (Ctl *ctl, int argc, char **argv);
 CtlExit ctl_command_snapshot_redefine (Ctl *ctl, int argc, char **argv);
 CtlExit ctl_command_snapshot_revert (Ctl *ctl, int argc, char **argv);
 CtlExit ctl_command_snapshot_delete (Ctl *ctl, int argc, char **argv);

@@ -162,6 +162,30 @@ ctl_format_plain (const char *text, gboolean keep_newlines)
 }
 
 /**
+ * ctl_format_mode:
+ * @mode: how a guest's memory was written: `background`, `precopy`, `paused`, or what is to come
+ * @reason: why so; empty: not said
+ *
+ * Returns: (transfer full): both in a sentence
+ */
+char *
+ctl_format_mode (const char *mode, const char *reason)
+{
+  g_autofree char *how = NULL;
+
+  if (g_str_equal (mode, "background"))
+    how = g_strdup ("while the guest ran on");
+  else if (g_str_equal (mode, "precopy"))
+    how = g_strdup ("in rounds while the guest ran on (precopy)");
+  else if (g_str_equal (mode, "paused"))
+    how = g_strdup ("while the guest stood still");
+  else
+    how = g_strdup_printf ("in the mode %s", mode);
+  return *reason != '\0' ? g_strdup_printf ("Its memory was written %s: %s", how, reason)
+                         : g_strdup_printf ("Its memory was written %s", how);
+}
+
+/**
  * ctl_format_key:
  * @property: a property's name on the bus, such as "CreationTime"
  *

@@ -12,6 +12,7 @@ char *ctl_format_time (guint64 microseconds);
 char *ctl_format_age (guint64 time, guint64 now);
 char *ctl_format_bar (double fraction, guint width);
 char *ctl_format_plain (const char *text, gboolean keep_newlines);
+char *ctl_format_mode (const char *mode, const char *reason);
 char *ctl_format_key (const char *property);
 gint64 ctl_estimate_left (double fraction, gint64 elapsed);
 guint ctl_text_width (const char *text);

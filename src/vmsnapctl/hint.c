@@ -16,6 +16,7 @@ static const struct
 } translations[] = {
   { "location=internal", "location=internal is --internal" },
   { "location=external", "location=external is --external" },
+  { "Option 'location'", "'location' is --location" },
   { "queue=false", "queue=false is --no-queue" },
   { "'queue'", "calling without 'queue' is leaving out --no-queue" },
   { "'disks'", "'disks' is --disk" },
@@ -25,7 +26,7 @@ static const struct
 
 /* Options of the bus that are called so here, too. */
 static const char *const same[]
-  = { "atomic", "bypass-cache", "children", "children-only", "description", "discard-managed-save", "disk-only",
+  = { "atomic", "bypass-cache", "children", "children-only", "description", "discard-managed-save", "current", "disk-only",
       "encoding", "force", "halt", "live", "memory-path", "no-metadata", "pause", "paused", "quiesce", "redefine",
       "reuse-external", "running" };
 

@@ -140,6 +140,34 @@ format_times (VmSnapJob *job)
   return took != NULL ? g_strdup_printf (" in %s", took) : g_strdup ("");
 }
 
+static void
+tell_mode (Ctl *ctl, GVariant *result)
+{
+  const char *mode = "";
+  const char *reason = "";
+  g_autofree char *words = NULL;
+
+  g_variant_lookup (result, "mode", "&s", &mode);
+  g_variant_lookup (result, "mode-reason", "&s", &reason);
+  if (*mode == '\0')
+    return;
+  words = ctl_format_mode (mode, reason);
+  ctl_done (ctl, "%s", words);
+}
+
+/* It was done, but something isn't as one would like it. */
+static void
+tell_warning (GVariant *result)
+{
+  const char *warning = "";
+  g_autofree char *plain = NULL;
+
+  if (!g_variant_lookup (result, "warning", "&s", &warning) || *warning == '\0')
+    return;
+  plain = ctl_format_plain (warning, FALSE);
+  g_printerr ("warning: %s\n", plain);
+}
+
 /**
  * ctl_finish_job:
  * @ctl: the program's state
@@ -157,6 +185,7 @@ ctl_finish_job (Ctl *ctl, VmSnapJob *job, GError *error, const char *format, ...
   g_autofree char *message = NULL;
   g_autofree char *times = NULL;
   g_autofree char *number = NULL;
+  g_autoptr (GVariant) result = NULL;
   va_list args;
 
   if (job == NULL)
@@ -175,5 +204,8 @@ ctl_finish_job (Ctl *ctl, VmSnapJob *job, GError *error, const char *format, ...
   va_end (args);
   times = format_times (job);
   ctl_done (ctl, "%s%s", message, times);
+  result = vmsnap_job_dup_result (job);
+  tell_mode (ctl, result);
+  tell_warning (result);
   return CTL_OK;
 }

@@ -28,6 +28,8 @@ static const CtlCommand commands[] = {
   { "xml", "DOMAIN", "Write the definition of a domain", ctl_command_xml },
   { "screenshot", "DOMAIN FILE", "Take a picture of a guest's screen, as PNG", ctl_command_screenshot },
   { "snapshot create", "DOMAIN [NAME]", "Take a snapshot", ctl_command_snapshot_create },
+  { "snapshot create-from-xml", "DOMAIN FILE", "Take a snapshot as domainsnapshot XML says",
+    ctl_command_snapshot_create_from_xml },
   { "snapshot list", "DOMAIN", "List the snapshots of a domain", ctl_command_snapshot_list },
   { "snapshot tree", "DOMAIN", "Draw the snapshots of a domain as a tree", ctl_command_snapshot_tree },
   { "snapshot show", "DOMAIN NAME", "Show all about a snapshot", ctl_command_snapshot_show },
@@ -51,7 +53,7 @@ describe (const char *prefix)
 
   for (guint i = 0; i < G_N_ELEMENTS (commands); i++)
     if (g_str_has_prefix (commands[i].name, prefix))
-      g_string_append_printf (text, "  %-20s %s\n", commands[i].name, commands[i].summary);
+      g_string_append_printf (text, "  %-25s %s\n", commands[i].name, commands[i].summary);
   g_string_append (text, "\n'vmsnapctl COMMAND --help' tells more about one of them. A DOMAIN is a name or a uuid.\n"
                          "The exit status is 0 if it was done, 1 if it failed, 2 if the command line is wrong.");
   return g_string_free (text, FALSE);

@@ -73,6 +73,13 @@ VsJob *vs_operation_snapshot_create (VsEngine *engine,
                                      const VsRequest *request,
                                      GError **error);
 
+VsJob *vs_operation_snapshot_redefine (VsEngine *engine,
+                                       VsDomain *domain,
+                                       VsSnapshotDef *def,
+                                       gboolean current,
+                                       const VsRequest *request,
+                                       GError **error);
+
 typedef struct {
   gboolean running;
   gboolean paused;

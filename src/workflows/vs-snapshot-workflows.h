@@ -6,6 +6,7 @@
 G_BEGIN_DECLS
 
 extern const VsWorkflow vs_workflow_snapshot_create_internal;
+extern const VsWorkflow vs_workflow_snapshot_redefine;
 extern const VsWorkflow vs_workflow_snapshot_create_external;
 extern const VsWorkflow vs_workflow_snapshot_revert;
 extern const VsWorkflow vs_workflow_snapshot_revert_in_place;

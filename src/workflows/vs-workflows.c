@@ -14,6 +14,7 @@ const VsWorkflow *const vs_workflows[] = {
   &vs_workflow_managed_save,
   &vs_workflow_restore,
   &vs_workflow_snapshot_create_internal,
+  &vs_workflow_snapshot_redefine,
   &vs_workflow_snapshot_create_external,
   &vs_workflow_snapshot_revert_in_place,
   &vs_workflow_snapshot_revert_restart,

@@ -228,20 +228,20 @@ vs_domain_def_has_spice (VsDomainDef *self)
 }
 
 /**
- * vs_domain_def_has_guest_agent:
+ * vs_domain_def_find_guest_agent:
  * @self: a definition
  *
- * Returns: whether there is a channel for QEMU's guest agent
+ * Returns: (transfer none) (nullable): the channel of QEMU's guest agent, wherever its host's end is
  */
-gboolean
-vs_domain_def_has_guest_agent (VsDomainDef *self)
+const VsChardevDef *
+vs_domain_def_find_guest_agent (VsDomainDef *self)
 {
   for (guint i = 0; i < self->channels->len; i++)
     {
       const VsChardevDef *channel = g_ptr_array_index (self->channels, i);
 
-      if (channel->type == VS_CHARDEV_UNIX && g_strcmp0 (channel->target_name, "org.qemu.guest_agent.0") == 0)
-        return TRUE;
+      if (g_strcmp0 (channel->target_name, "org.qemu.guest_agent.0") == 0)
+        return channel;
     }
-  return FALSE;
+  return NULL;
 }

@@ -320,7 +320,7 @@ char *vs_domain_def_format (VsDomainDef *self);
 gboolean vs_domain_def_has_spice (VsDomainDef *self);
 const VsDiskDef *vs_domain_def_find_disk (VsDomainDef *self,
                                           const char *target);
-gboolean vs_domain_def_has_guest_agent (VsDomainDef *self);
+const VsChardevDef *vs_domain_def_find_guest_agent (VsDomainDef *self);
 
 VsDomainDef *vs_domain_def_copy_with_name (VsDomainDef *self,
                                            const char *name,

@@ -259,8 +259,7 @@ class LibvirtSaver(Saver):
         xml = self.xml(f"<emulator>{self.emulator}</emulator><memballoon model='none'/>"
                        "<controller type='usb' model='none'/>")
         (self.directory / "bench.xml").write_text(xml, encoding="utf-8")
-        hide = not str(self.emulator).startswith("/usr/")
-        self._virsh = self.stack.enter_context(Libvirt(self.directory / "libvirt", hide_modules=hide))
+        self._virsh = self.stack.enter_context(Libvirt(self.directory / "libvirt"))
         self._virsh("create", self.directory / "bench.xml")
 
     def knows(self, variant):

@@ -213,6 +213,11 @@ class SnapshotsOnly(WithDomains):
         self.assert_refused("NotAuthorized", self.granted, "Domain", "CreateSnapshotFromXml", "s", text,
                             says=[ACTIONS + "domain.define"])
 
+    def test_redefining_takes_the_right_to_define_too(self):
+        self.assert_refused("NotAuthorized", self.granted, "Domain", "CreateSnapshotFromXml", "s",
+                            "<domainsnapshot><name>x</name></domainsnapshot>", redefine=True,
+                            says=[ACTIONS + "domain.define"])
+
 
 class Defaults(WithDomains):
     """Our policy alone, for everybody but root."""

@@ -41,7 +41,7 @@ class CommandLineTest(CtlTestCase):
                                  ("exclude", "restore", "a", "--running", "--paused"),
                                  ("exclude", "image", "edit", "a", "--running", "--paused"),
                                  ("argument is missing", "save", "a"), ("needs another word", "image"),
-                                 ("need --xml", "snapshot", "create", "a", "--redefine"),
+                                 ("--current needs", "snapshot", "create-from-xml", "a", "-", "--current"),
                                  ("'vda,nonsense=1'", "snapshot", "create", "a", "--disk", "vda,nonsense=1"),
                                  ("not valid UTF-8", "start", os.fsdecode(b"a\xff"))):
             with self.subTest(arguments=arguments):
@@ -49,8 +49,8 @@ class CommandLineTest(CtlTestCase):
 
     def test_help_tells_of_every_command(self):
         text = self.ctl("--help").stdout
-        commands = re.findall(r"(?m)^  ([a-z-]+(?: [a-z]+)?)  +[A-Z]", text.split("Commands:")[1])
-        self.assertEqual(len(commands), 30)
+        commands = re.findall(r"(?m)^  ([a-z-]+(?: [a-z-]+)?)  +[A-Z]", text.split("Commands:")[1])
+        self.assertEqual(len(commands), 31)
         for command in commands:
             with self.subTest(command=command):
                 self.assertIn(f"vmsnapctl {command} [OPTION", self.ctl(*command.split(), "--help").stdout)
@@ -237,9 +237,29 @@ class SnapshotTest(CtlTestCase):
         self.refused("none", "snapshot", "revert", "refusals", "none")
         self.assertEqual(self.ctl("snapshot", "list", "refusals", "--names").stdout, "one\n")
 
+    def test_snapshot_is_taken_as_xml_says(self):
+        self.make_domain("described")
+        file = self.make_directory() / "snapshot.xml"
+        file.write_text("<domainsnapshot><name>one</name><description>in the file</description>"
+                        "<disks><disk name='vda' snapshot='internal'/></disks></domainsnapshot>", encoding="utf-8")
+        created = self.ctl("snapshot", "create-from-xml", "described", file, "--internal")
+        self.assertRegex(created.stdout, r"^Created snapshot 'one' of described in ")
+        shown = self.ctl("snapshot", "show", "described", "one").stdout
+        self.assertIn("in the file", shown)
+        self.assertRegex(shown, r"(?m)^Disks: +vda  internal  inside /.*/described\.qcow2 \(qcow2\)$")
+        self.refused("'description'", "snapshot", "create-from-xml", "described", file, "--internal", "--description", "x")
+        file.write_text("<domainsnapshot><name>two", encoding="utf-8")
+        self.refused("line 1", "snapshot", "create-from-xml", "described", file)
+        self.refused("No such file", "snapshot", "create-from-xml", "described", "/nonexistent")
+        self.assertEqual(self.ctl("snapshot", "list", "described", "--names").stdout, "one\n")
+
     def test_option_of_a_disk_reaches_the_service(self):
         self.start_domain("disks")
         self.refused("nosuch", "snapshot", "create", "disks", "--internal", "--disk", "nosuch,snapshot=internal")
+        self.refused("'vmdk'", "snapshot", "create", "disks", "--disk", "vda,path=a,,b,format=vmdk")
+        self.refused("twice", "snapshot", "create", "disks", "--disk", "vda", "--disk", "vda,snapshot=none")
+        self.refused("nothing", "snapshot", "create", "disks", "--disk-only", "--disk", "vda,snapshot=none")
+        self.assertEqual(self.ask("snapshot", "list", "disks"), [])
 
 
 class RedefineTest(CtlTestCase):

@@ -124,6 +124,24 @@ test_key (void)
 }
 
 static void
+test_mode (void)
+{
+  const char *const cases[][3] = {
+    { "background", "", "Its memory was written while the guest ran on" },
+    { "precopy", "no userfaultfd", "Its memory was written in rounds while the guest ran on (precopy): no userfaultfd" },
+    { "paused", "it was asked for", "Its memory was written while the guest stood still: it was asked for" },
+    { "to-come", "", "Its memory was written in the mode to-come" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *words = ctl_format_mode (cases[i][0], cases[i][1]);
+
+      g_assert_cmpstr (words, ==, cases[i][2]);
+    }
+}
+
+static void
 test_time_left (void)
 {
   const gint64 second = G_USEC_PER_SEC;
@@ -198,6 +216,7 @@ main (int argc, char **argv)
   g_test_add_func ("/ctl/format/bar-is-full-only-at-the-end", test_bar_is_full_only_at_the_end);
   g_test_add_func ("/ctl/format/terminal-is-not-commanded", test_terminal_is_not_commanded);
   g_test_add_func ("/ctl/format/keys-are-written-with-dashes", test_key);
+  g_test_add_func ("/ctl/format/mode-is-told-with-its-reason", test_mode);
   g_test_add_func ("/ctl/format/time-left-is-told-when-it-is-known", test_time_left);
   g_test_add_func ("/ctl/format/width-counts-columns", test_width_counts_columns);
   return g_test_run ();

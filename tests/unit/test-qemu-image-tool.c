@@ -240,6 +240,18 @@ test_numeric_tag (Fixture *f, gconstpointer data)
 }
 
 static void
+test_seconds_for_a_tag (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (vs_image_snapshot_create (f->tool, f->image, "1732200000", NULL, &error));
+  g_assert_true (vs_image_snapshot_apply (f->tool, f->image, "1732200000", NULL, &error));
+  g_assert_true (vs_image_snapshot_delete (f->tool, f->image, "1732200000", NULL, &error));
+  g_assert_no_error (error);
+  g_assert_false (vs_image_tag_is_usable ("00000000001"));
+}
+
+static void
 test_image_in_use (Fixture *f, gconstpointer data)
 {
   const char *const argv[] = { "qemu-io", "-f", "qcow2", f->image, NULL };
@@ -377,6 +389,7 @@ main (int argc, char **argv)
   ADD ("taken-tag-is-refused", test_taken_tag);
   ADD ("missing-tag-is-not-found", test_missing_tag);
   ADD ("number-is-never-taken-for-an-id", test_numeric_tag);
+  ADD ("seconds-since-the-epoch-are-a-tag", test_seconds_for_a_tag);
   ADD ("image-in-use-is-busy", test_image_in_use);
   ADD ("cancelled-before-it-begins", test_cancelled);
   ADD ("garbage-is-an-error", test_garbage);

@@ -161,7 +161,7 @@ test_guest_meets_host (void)
   g_assert_cmpstr (agent->target_name, ==, "org.qemu.guest_agent.0");
   g_assert_null (agent->path);
   g_assert_true (agent->listen);
-  g_assert_true (vs_domain_def_has_guest_agent (def));
+  g_assert_nonnull (vs_domain_def_find_guest_agent (def));
   g_assert_cmpint (AT (def->channels, VsChardevDef, 1)->type, ==, VS_CHARDEV_SPICEVMC);
   g_assert_cmpint (spice->type, ==, VS_GRAPHICS_SPICE);
   g_assert_true (spice->autoport);
