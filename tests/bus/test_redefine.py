@@ -7,7 +7,8 @@ import uuid as uuid_module
 
 from images import MAGIC_PART, write_image
 from support import BusTestCase, plain_xml
-from vmsnaptest import BusError, JobFailed, internal_snapshots, main, make_disk, qemu_img, snapshot_path, wait_until
+from vmsnaptest import (BusError, JobFailed, firmware, internal_snapshots, main, make_disk, qemu_img, snapshot_path,
+                        wait_until)
 
 NAMESPACE = "https://vmsnap.org/xmlns/snapshot/1"
 
@@ -121,6 +122,17 @@ class RoundTrip(RedefineCase):
         self.client.run(snapshot_path(self.domain, "one"), "Snapshot", "Delete")
         self.assertEqual(internal_snapshots(self.disk), [])
 
+    def test_overlays_that_we_made(self):
+        self.client.run(self.domain, "Domain", "CreateSnapshot", "s", "one", disk_only=True, description="words")
+        self.client.run(self.domain, "Domain", "CreateSnapshot", "s", "two", disk_only=True)
+        before = self.records()
+        for name in ("two", "one"):
+            self.forget_record(name)
+        self.assertEqual(self.names(), [])
+        for name in ("one", "two"):
+            self.redefine(before[0][name][0], current=name == "two")
+        self.assertEqual(self.records(), before)
+
     def test_memory_of_a_running_guest(self):
         self.client.run(self.domain, "Domain", "Start")
         xml = self.take("one")
@@ -191,6 +203,43 @@ class RoundTrip(RedefineCase):
         self.client.run(path, "Snapshot", "Revert")
         self.client.run(path, "Snapshot", "Delete")
         self.assertEqual(internal_snapshots(self.disk), ["one"])
+
+
+class Variables(RedefineCase):
+    """UEFI variables, which the store keeps with a snapshot."""
+
+    def setUp(self):
+        super().setUp()
+        code, template = firmware()
+        self.definition = plain_xml("machine", [self.disk], uuid=self.uuid).replace(
+            "hvm</type>", f"hvm</type><loader readonly='yes' type='pflash'>{code}</loader><nvram template='{template}'/>")
+        self.define_again()
+        self.one = self.take("one")
+
+    def define_again(self):
+        self.client.call("/org/vmsnap/VmSnap1/Manager", "Manager", "DefineDomain", "s", self.definition)
+
+    def test_kept_variables_stay_the_snapshots(self):
+        self.assertIn(">snapshot-one.fd<", self.one)
+        self.forget_record("one")
+        self.redefine(self.one)
+        self.assertEqual(self.xml("one"), self.one)
+        self.client.run(snapshot_path(self.domain, "one"), "Snapshot", "Revert")
+
+    def test_variables_of_others_are_not_taken(self):
+        self.take("two")
+        self.forget_record("one")
+        for file in ("snapshot-two.fd", "VARS.fd"):
+            with self.subTest(file):
+                self.assert_not_redefined("InvalidArgument", edit(self.one, (">snapshot-one.fd<", f">{file}<")),
+                                          ["'nvram'", file])
+
+    def test_variables_that_went_with_the_definition_are_told(self):
+        self.client.call(self.domain, "Domain", "Undefine", snapshots_metadata=True)
+        self.define_again()
+        self.assert_not_redefined("NotFound", self.one, ["'nvram'", "snapshot-one.fd"])
+        self.redefine(edit(self.one, ("<vmsnap:fact name=.nvram.>.*?</vmsnap:fact>", "")))
+        self.client.run(snapshot_path(self.domain, "one"), "Snapshot", "Revert")
 
 
 class Existing(RedefineCase):
@@ -471,6 +520,19 @@ class Killed(RedefineCase):
             self.assertEqual(self.current(), "one")
             self.assertEqual(list((self.service.state / "domains" / self.uuid / "journal").iterdir()), [])
             self.redefine(old)
+
+    def test_new_record_is_whole_or_not_there(self):
+        xml = self.take("one")
+        for signs in range(8):
+            self.forget_record("one")
+            job = self.client.call(self.domain, "Domain", "CreateSnapshotFromXml", "s", xml, redefine=True, current=True)
+            self.wait_for_signs(job, signs)
+            self.service.kill()
+            self.service.start()
+            self.client = self.enter(self.service.client())
+            self.assertIn((self.names(), self.current()), ((["one"], "one"), ([], None)))
+            self.redefine(xml)
+            self.assertEqual(self.xml("one"), xml)
 
     def wait_for_signs(self, job, wanted):
         """As many signals of the job, or its end."""
