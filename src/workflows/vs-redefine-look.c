@@ -5,6 +5,7 @@
  */
 #include "vs-redefine-look.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -14,14 +15,13 @@
 #include "vs-saved-image.h"
 #include "vs-tags.h"
 
-static gboolean G_GNUC_PRINTF (3, 4)
-refuse (GError **error, VmSnapError code, const char *format, ...)
+static gboolean G_GNUC_PRINTF (3, 4) refuse (GError **error, VmSnapError code, const char *format, ...)
 {
   va_list args;
 
   va_start (args, format);
   if (error != NULL)
-    *error = g_error_new_valist (VMSNAP_ERROR, (int) code, format, args);
+    *error = g_error_new_valist (VMSNAP_ERROR, (int)code, format, args);
   va_end (args);
   return FALSE;
 }
@@ -30,9 +30,7 @@ refuse (GError **error, VmSnapError code, const char *format, ...)
 static VsDiskChain *
 probe (VsRun *run, const char *target, const char *path, const char *format, GError **error)
 {
-  const VsDiskDef disk = {
-    .target = (char *) target, .path = (char *) path, .format = (char *) format, .readonly = TRUE
-  };
+  const VsDiskDef disk = { .target = (char *)target, .path = (char *)path, .format = (char *)format, .readonly = TRUE };
 
   return vs_disk_chain_probe (&disk, vs_run_get_cancellable (run), error);
 }
@@ -108,15 +106,16 @@ check_memory_inside (VsSnapshotDef *def, GPtrArray *states, GError **error)
       if (state->vm_state_size > 0 && (wanted == NULL ? found == NULL : g_str_equal (wanted, state->target)))
         found = state;
       if (state->vm_state_size > 0 && def->memory != VMSNAP_LOCATION_INTERNAL)
-        return refuse (error, VMSNAP_ERROR_INVALID_ARGUMENT,
-                       "%s holds a guest's memory under the tag %s, but snapshot %s is said to have none inside its disks",
-                       state->path, vs_snapshot_def_get_tag (def), def->name);
+        return refuse (
+          error, VMSNAP_ERROR_INVALID_ARGUMENT,
+          "%s holds a guest's memory under the tag %s, but snapshot %s is said to have none inside its disks",
+          state->path, vs_snapshot_def_get_tag (def), def->name);
     }
   if (def->memory != VMSNAP_LOCATION_INTERNAL)
     return TRUE;
   if (found == NULL)
-    return refuse (error, VMSNAP_ERROR_NOT_FOUND, "The memory of snapshot %s isn't inside %s under the tag %s", def->name,
-                   wanted != NULL ? vs_domain_def_find_disk (def->domain, wanted)->path : "any of its disks",
+    return refuse (error, VMSNAP_ERROR_NOT_FOUND, "The memory of snapshot %s isn't inside %s under the tag %s",
+                   def->name, wanted != NULL ? vs_domain_def_find_disk (def->domain, wanted)->path : "any of its disks",
                    vs_snapshot_def_get_tag (def));
   note_memory (def, found);
   return TRUE;
@@ -136,8 +135,7 @@ static gboolean
 look_at_overlay (VsRun *run, VsSnapshotDef *def, const VsSnapshotDiskDef *part, GError **error)
 {
   g_autoptr (VsDiskChain) frozen = probe_frozen (run, def, part->target, error);
-  g_autoptr (VsDiskChain) overlay =
-    frozen != NULL ? probe (run, part->target, part->path, part->format, error) : NULL;
+  g_autoptr (VsDiskChain) overlay = frozen != NULL ? probe (run, part->target, part->path, part->format, error) : NULL;
   const VsDiskFile *below, *wanted;
 
   if (frozen == NULL)
@@ -242,8 +240,9 @@ look_at_variables (VsRun *run, VsSnapshotDef *def, GError **error)
 
   if (nvram == NULL || vs_nvram_check (run, nvram, error))
     return TRUE;
-  g_prefix_error (error, "The UEFI variables of snapshot %s went with the domain's definition; take the fact 'nvram' out of "
-                         "<cookie> to have the snapshot without them. ",
+  g_prefix_error (error,
+                  "The UEFI variables of snapshot %s went with the domain's definition; take the fact 'nvram' out of "
+                  "<cookie> to have the snapshot without them. ",
                   def->name);
   return FALSE;
 }
@@ -283,12 +282,11 @@ descends (VsRun *run, VsSnapshotDef *def, const VsSnapshotDiskDef *part, GError 
   if (start == NULL)
     return FALSE;
   if (disk == NULL || disk->path == NULL)
-    return refuse (error, VMSNAP_ERROR_INVALID_ARGUMENT,
-                   "Snapshot %s can't be the current one: %s has no disk %s now", def->name,
-                   vs_run_get_def (run)->name, part->target);
+    return refuse (error, VMSNAP_ERROR_INVALID_ARGUMENT, "Snapshot %s can't be the current one: %s has no disk %s now",
+                   def->name, vs_run_get_def (run)->name, part->target);
   present = probe (run, disk->target, disk->path, disk->format, error);
   for (guint i = 0; present != NULL && i < present->files->len; i++)
-    if (g_str_equal (((const VsDiskFile *) g_ptr_array_index (present->files, i))->id,
+    if (g_str_equal (((const VsDiskFile *)g_ptr_array_index (present->files, i))->id,
                      vs_disk_chain_get_active (start)->id))
       return TRUE;
   return present != NULL

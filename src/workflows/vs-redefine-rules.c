@@ -11,8 +11,7 @@
 #include "vs-image-tool.h"
 #include "vs-nvram.h"
 
-static gboolean G_GNUC_PRINTF (2, 3)
-refuse (GError **error, const char *format, ...)
+static gboolean G_GNUC_PRINTF (2, 3) refuse (GError **error, const char *format, ...)
 {
   va_list args;
 
@@ -21,12 +20,6 @@ refuse (GError **error, const char *format, ...)
     *error = g_error_new_valist (VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT, format, args);
   va_end (args);
   return FALSE;
-}
-
-static const char *
-location_nick (VmSnapLocation location)
-{
-  return vmsnap_enum_to_nick (VMSNAP_TYPE_LOCATION, (int) location);
 }
 
 /* What the text may leave unsaid of a snapshot that is on record. */
@@ -62,8 +55,9 @@ check_said (VsSnapshotDef *def, const char *uuid, GError **error)
   if (def->creation_time == 0)
     return refuse (error, "The XML of snapshot %s has no <creationTime>", def->name);
   if (def->domain == NULL)
-    return refuse (error, "The XML of snapshot %s has no <domain>: without the definition as it was then, nobody can tell "
-                          "which files it is in",
+    return refuse (error,
+                   "The XML of snapshot %s has no <domain>: without the definition as it was then, nobody can tell "
+                   "which files it is in",
                    def->name);
   if (!g_str_equal (def->domain->uuid, uuid))
     return refuse (error, "Snapshot %s is of the domain %s (%s), not of %s", def->name, def->domain->uuid,
@@ -77,9 +71,8 @@ check_said (VsSnapshotDef *def, const char *uuid, GError **error)
 static gboolean
 check_memory (VsSnapshotDef *def, GError **error)
 {
-  gboolean has_guest =
-    def->state == VMSNAP_SNAPSHOT_STATE_RUNNING || def->state == VMSNAP_SNAPSHOT_STATE_PAUSED;
-  const char *state = vmsnap_enum_to_nick (VMSNAP_TYPE_SNAPSHOT_STATE, (int) def->state);
+  gboolean has_guest = def->state == VMSNAP_SNAPSHOT_STATE_RUNNING || def->state == VMSNAP_SNAPSHOT_STATE_PAUSED;
+  const char *state = vmsnap_enum_to_nick (VMSNAP_TYPE_SNAPSHOT_STATE, (int)def->state);
 
   if (!def->has_memory)
     {
@@ -124,8 +117,8 @@ check_internal (VsSnapshotDef *def, const VsDiskDef *disk, GError **error)
     return refuse (error, "Disk %s of snapshot %s is read-only, or without a file: it can't be in the snapshot",
                    disk->target, def->name);
   if (!g_str_equal (disk->format, "qcow2"))
-    return refuse (error, "Disk %s of snapshot %s (%s) is %s, which holds no internal snapshots", disk->target, def->name,
-                   disk->path, disk->format);
+    return refuse (error, "Disk %s of snapshot %s (%s) is %s, which holds no internal snapshots", disk->target,
+                   def->name, disk->path, disk->format);
   return TRUE;
 }
 
@@ -136,8 +129,9 @@ check_external (VsSnapshotDef *def, const VsDiskDef *disk, const VsSnapshotDiskD
     return refuse (error, "Disk %s of snapshot %s is read-only, or without a file: it can't be in the snapshot",
                    disk->target, def->name);
   if (part->path == NULL)
-    return refuse (error, "Snapshot %s doesn't tell the overlay of disk %s: name it with <source>, or give "
-                          "snapshot='no'",
+    return refuse (error,
+                   "Snapshot %s doesn't tell the overlay of disk %s: name it with <source>, or give "
+                   "snapshot='no'",
                    def->name, disk->target);
   if (g_strcmp0 (part->format, "qcow2") != 0)
     return refuse (error, "The overlay of disk %s in snapshot %s is of the format %s; overlays are qcow2", disk->target,
@@ -167,7 +161,7 @@ add_disk (VsSnapshotDef *def, const VsSnapshotDiskDef *said, VmSnapLocation othe
   if (!part.has_snapshot)
     part.snapshot = is_covered (disk) ? otherwise : VMSNAP_LOCATION_NONE;
   if (part.snapshot == VMSNAP_LOCATION_EXTERNAL && part.format == NULL)
-    part.format = (char *) "qcow2";
+    part.format = (char *)"qcow2";
   if (part.snapshot != VMSNAP_LOCATION_EXTERNAL)
     part.path = part.format = NULL;
   if ((part.snapshot == VMSNAP_LOCATION_INTERNAL && !check_internal (def, disk, error))
@@ -229,9 +223,9 @@ has_internal_disk (VsSnapshotDef *def, const char *target)
 static gboolean
 check_keys (VsSnapshotDef *def, GError **error)
 {
-  static const char *const keys[] = { VS_SNAPSHOT_FACT_CREATION_TIME, VS_SNAPSHOT_FACT_DOWNTIME, VS_SNAPSHOT_FACT_SIZE,
-                                      VS_SNAPSHOT_FACT_MEMORY_SIZE,   VS_SNAPSHOT_FACT_TAG,      VS_SNAPSHOT_FACT_VMSTATE,
-                                      VS_SNAPSHOT_FACT_NVRAM,         NULL };
+  static const char *const keys[]
+    = { VS_SNAPSHOT_FACT_CREATION_TIME, VS_SNAPSHOT_FACT_DOWNTIME, VS_SNAPSHOT_FACT_SIZE,  VS_SNAPSHOT_FACT_MEMORY_SIZE,
+        VS_SNAPSHOT_FACT_TAG,           VS_SNAPSHOT_FACT_VMSTATE,  VS_SNAPSHOT_FACT_NVRAM, NULL };
   GHashTableIter iter;
   gpointer key;
 
@@ -239,7 +233,7 @@ check_keys (VsSnapshotDef *def, GError **error)
   while (g_hash_table_iter_next (&iter, &key, NULL))
     if (!g_strv_contains (keys, key))
       return refuse (error, "The fact '%s' in <cookie> of snapshot %s is none that this version keeps; take it out",
-                     (const char *) key, def->name);
+                     (const char *)key, def->name);
   return TRUE;
 }
 
@@ -255,7 +249,8 @@ check_nvram (VsSnapshotDef *def, GError **error)
   if (!g_str_equal (nvram, own))
     return refuse (error, "The fact 'nvram' in <cookie> of snapshot %s must be %s, not %s", def->name, own, nvram);
   if (!vs_nvram_is_kept (def->domain))
-    return refuse (error, "Snapshot %s has UEFI variables by the fact 'nvram' in its <cookie>, but its <domain> has none",
+    return refuse (error,
+                   "Snapshot %s has UEFI variables by the fact 'nvram' in its <cookie>, but its <domain> has none",
                    def->name);
   return TRUE;
 }
@@ -272,11 +267,13 @@ check_facts (VsSnapshotDef *def, GError **error)
     return refuse (error, "The memory of snapshot %s is said to be internal, but no disk is that it could be in",
                    def->name);
   if (vmstate != NULL && (def->memory != VMSNAP_LOCATION_INTERNAL || !has_internal_disk (def, vmstate)))
-    return refuse (error, "The fact 'vmstate' in <cookie> of snapshot %s must name the disk inside which its memory is, "
-                          "not %s",
+    return refuse (error,
+                   "The fact 'vmstate' in <cookie> of snapshot %s must name the disk inside which its memory is, "
+                   "not %s",
                    def->name, vmstate);
   if (has_internal_disk (def, NULL) && !vs_image_tag_is_usable (tag))
-    return refuse (error, "Snapshot %s can't be inside the disks as '%s': QEMU would take that for another one's number",
+    return refuse (error,
+                   "Snapshot %s can't be inside the disks as '%s': QEMU would take that for another one's number",
                    def->name, tag);
   return TRUE;
 }
@@ -285,7 +282,8 @@ check_facts (VsSnapshotDef *def, GError **error)
 static void
 keep_facts (VsSnapshotDef *def, VsSnapshotDef *known)
 {
-  static const char *const measured[] = { VS_SNAPSHOT_FACT_DOWNTIME, VS_SNAPSHOT_FACT_SIZE, VS_SNAPSHOT_FACT_MEMORY_SIZE };
+  static const char *const measured[]
+    = { VS_SNAPSHOT_FACT_DOWNTIME, VS_SNAPSHOT_FACT_SIZE, VS_SNAPSHOT_FACT_MEMORY_SIZE };
   static const char *const chosen[] = { VS_SNAPSHOT_FACT_TAG, VS_SNAPSHOT_FACT_VMSTATE, VS_SNAPSHOT_FACT_NVRAM };
 
   for (gsize i = 0; i < G_N_ELEMENTS (measured); i++)
@@ -354,8 +352,8 @@ vs_redefine_check_parent (const char *name, const char *parent, GPtrArray *other
   if (g_strcmp0 (name, parent) == 0)
     return refuse (error, "Snapshot %s can't be its own parent", name);
   if (parent != NULL && ancestor == NULL)
-    return refuse (error, "The parent of snapshot %s, %s, is not known; redefine that first, or leave <parent> out", name,
-                   parent);
+    return refuse (error, "The parent of snapshot %s, %s, is not known; redefine that first, or leave <parent> out",
+                   name, parent);
   for (guint i = 0; ancestor != NULL && i < others->len; i++)
     {
       if (g_strcmp0 (ancestor->parent, name) == 0)
@@ -393,8 +391,8 @@ check_apart_from (VsSnapshotDef *def, VsSnapshotDef *other, GError **error)
   const char *tag = vs_snapshot_def_get_tag (def);
 
   if (g_strcmp0 (tag, vs_snapshot_def_get_tag (other)) == 0 && share_a_file (def, other))
-    return refuse (error, "The internal snapshot %s inside the disks is that of snapshot %s, not of %s", tag, other->name,
-                   def->name);
+    return refuse (error, "The internal snapshot %s inside the disks is that of snapshot %s, not of %s", tag,
+                   other->name, def->name);
   if (def->memory_path != NULL && g_strcmp0 (def->memory_path, other->memory_path) == 0)
     return refuse (error, "%s is the memory of snapshot %s, not of %s", def->memory_path, other->name, def->name);
   for (guint i = 0; i < other->disks->len; i++)
@@ -402,7 +400,7 @@ check_apart_from (VsSnapshotDef *def, VsSnapshotDef *other, GError **error)
       const VsSnapshotDiskDef *taken = g_ptr_array_index (other->disks, i);
 
       for (guint j = 0; taken->path != NULL && j < def->disks->len; j++)
-        if (g_strcmp0 (((const VsSnapshotDiskDef *) g_ptr_array_index (def->disks, j))->path, taken->path) == 0)
+        if (g_strcmp0 (((const VsSnapshotDiskDef *)g_ptr_array_index (def->disks, j))->path, taken->path) == 0)
           return refuse (error, "%s is the overlay of snapshot %s, not of %s", taken->path, other->name, def->name);
     }
   return TRUE;
@@ -429,100 +427,4 @@ vs_redefine_check_apart (VsSnapshotDef *def, GPtrArray *others, GError **error)
         return FALSE;
     }
   return TRUE;
-}
-
-static const char *
-or_nothing (const char *text)
-{
-  return text != NULL ? text : "nothing";
-}
-
-static gboolean
-check_equal (const char *name, const char *what, const char *known, const char *now, GError **error)
-{
-  if (g_strcmp0 (known, now) == 0)
-    return TRUE;
-  return refuse (error, "Snapshot %s is on record, and can't become another one: %s is %s, in the XML %s. Its "
-                        "description, creation time and parent may change",
-                 name, what, or_nothing (known), or_nothing (now));
-}
-
-static gboolean
-check_same_disk (VsSnapshotDef *known, VsSnapshotDef *def, const VsSnapshotDiskDef *now, GError **error)
-{
-  const VsSnapshotDiskDef *then = vs_snapshot_def_find_disk (known, now->target);
-  const VsDiskDef *disk = vs_domain_def_find_disk (def->domain, now->target);
-  const VsDiskDef *known_disk = known->domain != NULL ? vs_domain_def_find_disk (known->domain, now->target) : disk;
-  VmSnapLocation location = then != NULL && then->has_snapshot ? then->snapshot : VMSNAP_LOCATION_NONE;
-  g_autofree char *place = g_strdup_printf ("the place of disk %s", now->target);
-  g_autofree char *overlay = g_strdup_printf ("the overlay of disk %s", now->target);
-  g_autofree char *file = g_strdup_printf ("the file of disk %s", now->target);
-
-  if (!check_equal (def->name, place, location_nick (location), location_nick (now->snapshot), error))
-    return FALSE;
-  if (now->snapshot == VMSNAP_LOCATION_NONE)
-    return TRUE;
-  return check_equal (def->name, overlay, then->path, now->path, error)
-         && check_equal (def->name, file, known_disk != NULL ? known_disk->path : NULL, disk->path, error);
-}
-
-static gboolean
-check_same_disks (VsSnapshotDef *known, VsSnapshotDef *def, GError **error)
-{
-  for (guint i = 0; i < known->disks->len; i++)
-    {
-      const VsSnapshotDiskDef *then = g_ptr_array_index (known->disks, i);
-
-      if (then->snapshot != VMSNAP_LOCATION_NONE && vs_snapshot_def_find_disk (def, then->target) == NULL)
-        return check_equal (def->name, "a disk", then->target, NULL, error);
-    }
-  for (guint i = 0; i < def->disks->len; i++)
-    if (!check_same_disk (known, def, g_ptr_array_index (def->disks, i), error))
-      return FALSE;
-  return TRUE;
-}
-
-static gboolean
-check_same_facts (VsSnapshotDef *known, VsSnapshotDef *def, GError **error)
-{
-  static const char *const keys[] = { VS_SNAPSHOT_FACT_VMSTATE, VS_SNAPSHOT_FACT_NVRAM };
-
-  if (!check_equal (def->name, "the tag inside the disks", vs_snapshot_def_get_tag (known), vs_snapshot_def_get_tag (def),
-                    error))
-    return FALSE;
-  for (gsize i = 0; i < G_N_ELEMENTS (keys); i++)
-    {
-      g_autofree char *what = g_strdup_printf ("the fact '%s'", keys[i]);
-      const char *then = vs_snapshot_def_get_fact (known, keys[i]);
-
-      if (then != NULL && !check_equal (def->name, what, then, vs_snapshot_def_get_fact (def, keys[i]), error))
-        return FALSE;
-    }
-  return TRUE;
-}
-
-/**
- * vs_redefine_check_same:
- * @known: the record that there is
- * @def: what shall take its place, as vs_redefine_complete() made it
- * @error: %VMSNAP_ERROR_INVALID_ARGUMENT, naming the first difference
- *
- * Returns: whether both are the same snapshot: only what people say of it may differ, and its place in the tree
- */
-gboolean
-vs_redefine_check_same (VsSnapshotDef *known, VsSnapshotDef *def, GError **error)
-{
-  g_autofree char *difference = NULL;
-
-  if (!check_equal (def->name, "its state", vmsnap_enum_to_nick (VMSNAP_TYPE_SNAPSHOT_STATE, (int) known->state),
-                    vmsnap_enum_to_nick (VMSNAP_TYPE_SNAPSHOT_STATE, (int) def->state), error)
-      || !check_equal (def->name, "the place of its memory", location_nick (known->memory), location_nick (def->memory),
-                       error)
-      || !check_equal (def->name, "the file of its memory", known->memory_path, def->memory_path, error)
-      || !check_same_disks (known, def, error) || !check_same_facts (known, def, error))
-    return FALSE;
-  if (known->domain == NULL || vs_domain_def_guest_abi_equal (known->domain, def->domain, &difference))
-    return TRUE;
-  return refuse (error, "Snapshot %s is on record, and can't become another one: its <domain> differs (%s)", def->name,
-                 difference);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Making known a snapshot that exists: its description becomes its record, once the files have been seen to hold what it
- * says. Nothing but the record changes, and that in one go.
+ * Making known a snapshot that exists: its description becomes its record, once the files have been seen to hold what
+ * it says. Nothing but the record changes, and that in one go.
  */
 #include "vmsnap-error.h"
 #include "vs-firmware.h"
@@ -26,7 +26,7 @@ static GPtrArray *
 list_records (VsDomain *domain)
 {
   g_autoptr (GList) snapshots = vs_domain_list_snapshots (domain);
-  GPtrArray *records = g_ptr_array_new_with_free_func ((GDestroyNotify) vs_snapshot_def_unref);
+  GPtrArray *records = g_ptr_array_new_with_free_func ((GDestroyNotify)vs_snapshot_def_unref);
 
   for (GList *l = snapshots; l != NULL; l = l->next)
     g_ptr_array_add (records, vs_snapshot_def_ref (vs_snapshot_get_def (l->data)));
@@ -56,7 +56,7 @@ static VsSnapshotDef *
 find_record (GPtrArray *records, const char *name)
 {
   for (guint i = 0; i < records->len; i++)
-    if (g_str_equal (((VsSnapshotDef *) g_ptr_array_index (records, i))->name, name))
+    if (g_str_equal (((VsSnapshotDef *)g_ptr_array_index (records, i))->name, name))
       return g_ptr_array_index (records, i);
   return NULL;
 }
@@ -88,9 +88,10 @@ complete_domain (VsRun *run, VsDomainDef **domain, GError **error)
 static VsSnapshotDef *
 complete (VsRun *run, GPtrArray *records, VsSnapshotDef *known, GError **error)
 {
-  g_autoptr (VsSnapshotDef) given = vs_snapshot_def_parse (vs_run_get_string (run, FACT_XML), VS_DOMAIN_DEF_NONE, error);
-  g_autoptr (VsSnapshotDef) def =
-    given != NULL ? vs_redefine_complete (given, vs_run_get_uuid (run), known, error) : NULL;
+  g_autoptr (VsSnapshotDef) given
+    = vs_snapshot_def_parse (vs_run_get_string (run, FACT_XML), VS_DOMAIN_DEF_NONE, error);
+  g_autoptr (VsSnapshotDef) def
+    = given != NULL ? vs_redefine_complete (given, vs_run_get_uuid (run), known, error) : NULL;
 
   if (def == NULL || !complete_domain (run, &def->domain, error) || !complete_domain (run, &def->inactive_domain, error)
       || (known != NULL && !vs_redefine_check_same (known, def, error))
@@ -190,11 +191,7 @@ static const VsStep steps[] = {
 };
 
 const VsWorkflow vs_workflow_snapshot_redefine = {
-  "snapshot-create",
-  "snapshot-redefine",
-  check,
-  steps,
-  G_N_ELEMENTS (steps),
+  "snapshot-create", "snapshot-redefine", check, steps, G_N_ELEMENTS (steps),
 };
 
 /**
@@ -219,8 +216,9 @@ vs_operation_snapshot_redefine (VsEngine *engine,
                                 GError **error)
 {
   VsSnapshot *known = vs_domain_get_snapshot (domain, def->name);
-  g_autoptr (VsSnapshotDef) complete_def =
-    vs_redefine_complete (def, vs_domain_get_uuid (domain), known != NULL ? vs_snapshot_get_def (known) : NULL, error);
+  g_autoptr (VsSnapshotDef) complete_def
+    = vs_redefine_complete (def, vs_domain_get_uuid (domain), known != NULL ? vs_snapshot_get_def (known) : NULL,
+                            error);
   g_autoptr (JsonObject) facts = json_object_new ();
   g_autofree char *xml = NULL;
 

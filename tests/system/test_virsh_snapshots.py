@@ -37,10 +37,13 @@ class SnapshotsCase(VirshCase):
         path.write_text(xml)
         self.virsh("snapshot-create", machine.name, path, "--redefine", "--validate", *flags)
 
+    def libvirts_xml(self, machine, name):
+        said = self.virsh("snapshot-dumpxml", machine.name, name)
+        return said[said.index("<domainsnapshot"):]
+
     def take_over(self, machine, name, **options):
         """From libvirt."""
-        said = self.virsh("snapshot-dumpxml", machine.name, name)
-        return self.redefine(machine, said[said.index("<domainsnapshot"):], **options)
+        return self.redefine(machine, self.libvirts_xml(machine, name), **options)
 
     def redefine(self, machine, xml, **options):
         return machine.run("CreateSnapshotFromXml", "s", xml, redefine=True, **options)["snapshot"]
@@ -72,8 +75,7 @@ class ToLibvirt(SnapshotsCase):
         ours = self.xml_of(machine, "one")
         machine.shut_off()
         self.give(machine, ours)
-        said = ElementTree.fromstring(re.search("<domainsnapshot.*", self.virsh("snapshot-dumpxml", machine.name, "one"),
-                                                re.DOTALL).group())
+        said = ElementTree.fromstring(self.libvirts_xml(machine, "one"))
         self.assertEqual(said.findtext("state"), "running")
         self.assertEqual(said.find("memory").get("snapshot"), "internal")
         # And what it makes of that is that snapshot here, too.

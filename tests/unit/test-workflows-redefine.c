@@ -9,22 +9,22 @@
 
 #define UUID "0c9d6f54-7c43-4a0c-9a53-3f7f7f2f03ff"
 #define DISK(target, format)                                                                                           \
-  "<disk type='file' device='disk'><driver name='qemu' type='" format "'/><source file='/srv/" target "'/>"              \
+  "<disk type='file' device='disk'><driver name='qemu' type='" format "'/><source file='/srv/" target "'/>"            \
   "<target dev='" target "' bus='virtio'/></disk>"
 #define DOMAIN                                                                                                         \
-  "<domain type='qemu'><name>guest</name><uuid>" UUID "</uuid><memory unit='MiB'>64</memory><vcpu>1</vcpu>"              \
-  "<os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os><devices>" DISK ("vda", "qcow2") DISK ("vdb", "raw")      \
-  "<disk type='file' device='cdrom'><driver name='qemu' type='raw'/><source file='/srv/cd'/>"                            \
-  "<target dev='sda' bus='sata'/><readonly/></disk></devices></domain>"
+  "<domain type='qemu'><name>guest</name><uuid>" UUID "</uuid><memory unit='MiB'>64</memory><vcpu>1</vcpu>"            \
+  "<os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os><devices>" DISK ("vda", "qcow2")                        \
+    DISK ("vdb", "raw") "<disk type='file' device='cdrom'><driver name='qemu' type='raw'/><source file='/srv/cd'/>"    \
+                        "<target dev='sda' bus='sata'/><readonly/></disk></devices></domain>"
 #define OVERLAY(target) "<disk name='" target "' snapshot='external'><source file='/srv/" target ".one'/></disk>"
 #define INSIDE "<disk name='vda' snapshot='internal'/><disk name='vdb' snapshot='no'/>"
 
 static VsSnapshotDef *
 parse (const char *state, const char *disks)
 {
-  g_autofree char *xml = g_strdup_printf ("<domainsnapshot><name>one</name>%s<creationTime>7</creationTime>%s" DOMAIN
-                                          "</domainsnapshot>",
-                                          state, disks);
+  g_autofree char *xml
+    = g_strdup_printf ("<domainsnapshot><name>one</name>%s<creationTime>7</creationTime>%s" DOMAIN "</domainsnapshot>",
+                       state, disks);
   g_autoptr (GError) error = NULL;
   VsSnapshotDef *def = vs_snapshot_def_parse (xml, VS_DOMAIN_DEF_NONE, &error);
 
@@ -67,9 +67,10 @@ place (VsSnapshotDef *def, const char *target)
 static void
 test_each_disk_gets_its_place (void)
 {
-  g_autoptr (VsSnapshotDef) off = complete ("<state>shutoff</state>", "<disks><disk name='vdb' snapshot='no'/></disks>");
-  g_autoptr (VsSnapshotDef) out =
-    complete ("<state>shutoff</state>", "<disks>" OVERLAY ("/srv/vda") OVERLAY ("vdb") "</disks>");
+  g_autoptr (VsSnapshotDef) off
+    = complete ("<state>shutoff</state>", "<disks><disk name='vdb' snapshot='no'/></disks>");
+  g_autoptr (VsSnapshotDef) out
+    = complete ("<state>shutoff</state>", "<disks>" OVERLAY ("/srv/vda") OVERLAY ("vdb") "</disks>");
 
   g_assert_cmpint (place (off, "vda"), ==, VMSNAP_LOCATION_INTERNAL);
   g_assert_cmpint (place (off, "vdb"), ==, VMSNAP_LOCATION_NONE);
@@ -123,7 +124,7 @@ assert_parent (GPtrArray *records, const char *name, const char *parent, gboolea
 static void
 test_parents_make_a_tree (void)
 {
-  g_autoptr (GPtrArray) records = g_ptr_array_new_with_free_func ((GDestroyNotify) vs_snapshot_def_unref);
+  g_autoptr (GPtrArray) records = g_ptr_array_new_with_free_func ((GDestroyNotify)vs_snapshot_def_unref);
 
   g_ptr_array_add (records, record ("a", NULL));
   g_ptr_array_add (records, record ("b", "a"));
@@ -148,8 +149,8 @@ test_first_difference_is_named (void)
 {
   g_autoptr (VsSnapshotDef) known = complete ("<state>shutoff</state>", "<disks>" INSIDE "</disks>");
   g_autoptr (VsSnapshotDef) same = vs_snapshot_def_copy (known);
-  g_autoptr (VsSnapshotDef) other =
-    complete ("<state>shutoff</state>", "<disks>" OVERLAY ("vda") "<disk name='vdb' snapshot='no'/></disks>");
+  g_autoptr (VsSnapshotDef) other
+    = complete ("<state>shutoff</state>", "<disks>" OVERLAY ("vda") "<disk name='vdb' snapshot='no'/></disks>");
   g_autoptr (GError) error = NULL;
 
   same->description = g_strdup ("new words");
@@ -164,7 +165,7 @@ test_first_difference_is_named (void)
 static void
 test_one_tag_is_one_snapshots (void)
 {
-  g_autoptr (GPtrArray) records = g_ptr_array_new_with_free_func ((GDestroyNotify) vs_snapshot_def_unref);
+  g_autoptr (GPtrArray) records = g_ptr_array_new_with_free_func ((GDestroyNotify)vs_snapshot_def_unref);
   g_autoptr (VsSnapshotDef) one = complete ("<state>shutoff</state>", "<disks>" INSIDE "</disks>");
   VsSnapshotDef *two = vs_snapshot_def_copy (one);
   g_autoptr (GError) error = NULL;
