@@ -135,6 +135,19 @@ class RoundTrip(RedefineCase):
             self.redefine(before[0][name][0], current=name == "two")
         self.assertEqual(self.records(), before)
 
+    def test_checkpoint_with_memory_in_a_file(self):
+        self.client.run(self.domain, "Domain", "Start")
+        self.client.run(self.domain, "Domain", "CreateSnapshot", "s", "one", description="words")
+        before = self.records()
+        self.assertEqual(self.get("one", "Memory"), "external")
+        self.forget_record("one")
+        self.redefine(before[0]["one"][0], current=True)
+        self.assertEqual(self.records(), before)
+        self.client.call(self.domain, "Domain", "PowerOff")
+        self.forget_record("one")
+        self.redefine(before[0]["one"][0], current=True)
+        self.assertEqual(self.records(), before)
+
     def test_memory_of_a_running_guest(self):
         self.client.run(self.domain, "Domain", "Start")
         xml = self.take("one")
