@@ -191,6 +191,8 @@ find_domain (gpointer data, gpointer user_data)
       found_free (found);
       return;
     }
+  if (found->chains == NULL)
+    found->chains = vs_engine_probe_chains (found->def != NULL ? found->def : found->live_def);
   found->records = vs_engine_read_records (load->store, uuid);
   g_mutex_lock (&load->lock);
   g_ptr_array_add (load->found, found);
@@ -312,9 +314,7 @@ adopt (VsEngine *self, VsDomain *domain, Found *found)
 {
   g_autoptr (GError) error = NULL;
 
-  if (found->chains != NULL)
-    vs_domain_set_chains (domain, found->chains);
-  if (found->chains != NULL && !vs_claims_add (self->claims, found->live_def, found->chains, &error))
+  if (!vs_claims_add (self->claims, found->live_def, found->chains, &error))
     g_warning ("%s runs with a file that isn't its own: %s", found->live_def->name, error->message);
   vs_domain_attach_guest (domain, found->guest, found->live_def);
   vs_domain_take_over (domain, found->status);
@@ -327,6 +327,8 @@ make_domain (VsEngine *self, Found *found)
     vs_domain_new (self->store, found->def != NULL ? found->def : found->live_def, found->def != NULL);
 
   vs_engine_show_records (found->records, domain);
+  if (found->chains != NULL)
+    vs_domain_set_chains (domain, found->chains);
   if (found->journals->len > 0)
     vs_domain_set_unsettled (domain, TRUE);
   if (found->guest != NULL)
