@@ -33,26 +33,42 @@ job_id (VsRun *run, JsonObject *overlay)
   return vs_steps_job_id (run, what);
 }
 
-/* Those that the guest writes to now. */
+static gboolean
+has_job (VsRun *run, JsonObject *overlay, gboolean *has, GError **error)
+{
+  QmpClient *monitor = vs_run_get_monitor (run, error);
+  g_autofree char *id = job_id (run, overlay);
+  QmpJobStatus status;
+
+  if (monitor == NULL || !qmp_job_query (monitor, id, &status, NULL, error))
+    return FALSE;
+  *has = status == QMP_JOB_ACTIVE || status == QMP_JOB_SUCCEEDED;
+  return TRUE;
+}
+
+/* Those that the guest writes to now, and those that an earlier life has begun to merge: behind the device of such a disk
+ * is a node of the job's own until it is done. */
 static GPtrArray *
 list_active (VsRun *run, GError **error)
 {
   g_auto (GStrv) targets = vs_overlays_list_targets (run);
   g_autoptr (VsNodes) nodes = vs_nodes_ask (run, (const char *const *) targets, error);
-  GPtrArray *active;
+  g_autoptr (GPtrArray) active = g_ptr_array_new ();
 
   if (nodes == NULL)
     return NULL;
-  active = g_ptr_array_new ();
   for (guint i = 0; i < vs_overlays_count (run); i++)
     {
       JsonObject *overlay = vs_overlays_get (run, i);
       const char *node = vs_nodes_get_active (nodes, targets[i]);
+      gboolean merging;
 
-      if (node != NULL && g_strcmp0 (node, vs_overlay_get (overlay, VS_OVERLAY_NODE)) == 0)
+      if (!has_job (run, overlay, &merging, error))
+        return NULL;
+      if (merging || (node != NULL && g_strcmp0 (node, vs_overlay_get (overlay, VS_OVERLAY_NODE)) == 0))
         g_ptr_array_add (active, overlay);
     }
-  return active;
+  return g_steal_pointer (&active);
 }
 
 /* Unless an earlier life has begun it. */

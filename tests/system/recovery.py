@@ -24,13 +24,14 @@ ENOUGH = 80
 class RecoveryCase(ServiceCase):
     """What all these tests do to the service."""
 
-    def sweep(self, ask, check, machine, both=False):
+    def sweep(self, ask, check, machine, both=False, folders=(), stride=1):
         """Asks for a job and kills the service at the n-th moment, n = 0, 1, …, until the job is quicker.
 
-        both: the machine's QEMU is killed at the same moment.
+        both: the machine's QEMU is killed at the same moment. folders: what changes there are moments, too.
+        stride: of so many moments one is taken.
         """
-        for n in range(ENOUGH):
-            with StoreWatch(machine) as changes:
+        for n in range(0, ENOUGH, stride):
+            with StoreWatch(machine, folders) as changes:
                 job = ask()
                 completed = self.kill_after(job, n, machine if both else None, changes)
             self.service.start()
@@ -82,13 +83,13 @@ class RecoveryCase(ServiceCase):
 
 
 class StoreWatch(list):
-    """The changes to a domain's files in the store since it was entered."""
+    """The changes to a domain's files in the store, and to those in some folders, since it was entered."""
 
     KINDS = (Gio.FileMonitorEvent.CREATED, Gio.FileMonitorEvent.DELETED, Gio.FileMonitorEvent.RENAMED)
 
-    def __init__(self, machine):
+    def __init__(self, machine, folders=()):
         super().__init__()
-        self._folders = [machine.store, machine.store / "journal", machine.store / "snapshots"]
+        self._folders = [machine.store, machine.store / "journal", machine.store / "snapshots", *folders]
         self._monitors = []
 
     def __enter__(self):
