@@ -47,14 +47,15 @@ has_job (VsRun *run, JsonObject *overlay, gboolean *has, GError **error)
 }
 
 /* Those that the guest writes to now, and those that an earlier life has begun to merge: behind the device of such a disk
- * is a node of the job's own until it is done. */
+ * is a node of the job's own until it is done. @begun: some may be merged already. */
 static GPtrArray *
-list_active (VsRun *run, GError **error)
+list_active (VsRun *run, gboolean *begun, GError **error)
 {
   g_auto (GStrv) targets = vs_overlays_list_targets (run);
   g_autoptr (VsNodes) nodes = vs_nodes_ask (run, (const char *const *) targets, error);
   g_autoptr (GPtrArray) active = g_ptr_array_new ();
 
+  *begun = FALSE;
   if (nodes == NULL)
     return NULL;
   for (guint i = 0; i < vs_overlays_count (run); i++)
@@ -67,6 +68,9 @@ list_active (VsRun *run, GError **error)
         return NULL;
       if (merging || (node != NULL && g_strcmp0 (node, vs_overlay_get (overlay, VS_OVERLAY_NODE)) == 0))
         g_ptr_array_add (active, overlay);
+      else
+        *begun = TRUE;
+      *begun = *begun || merging;
     }
   return g_steal_pointer (&active);
 }
@@ -173,24 +177,31 @@ forget_jobs (VsRun *run)
 }
 
 static gboolean
-merge_online (VsRun *run, GError **error)
+merge_active (VsRun *run, GPtrArray *active, GError **error)
 {
-  g_autoptr (GPtrArray) active = list_active (run, error);
   gboolean ok;
 
-  if (active == NULL)
-    return FALSE;
-  if (active->len == 0)
-    {
-      forget_jobs (run);
-      return vs_overlays_remove (run, error);
-    }
   if (!for_each (run, active, begin_merge, error) || !for_each (run, active, wait_a_while, error))
     return FALSE;
   vs_steps_hold (run, TRUE);
   ok = give_disks_back (run, active, error);
   vs_steps_hold (run, FALSE);
   return ok;
+}
+
+/* The guest needn't wait while all is copied, unless an earlier life may have stopped it to give disks back. */
+static gboolean
+merge_online (VsRun *run, GError **error)
+{
+  gboolean begun;
+  g_autoptr (GPtrArray) active = list_active (run, &begun, error);
+
+  if (active == NULL || (!begun && !vs_steps_restore_running (run, error)))
+    return FALSE;
+  if (active->len == 0)
+    forget_jobs (run);
+  return (active->len > 0 ? merge_active (run, active, error) : vs_overlays_remove (run, error))
+         && vs_steps_restore_running (run, error);
 }
 
 static gboolean
@@ -231,7 +242,7 @@ merge_offline (VsRun *run, GError **error)
  * @error: where to put an error
  *
  * Merges what was written into the overlays since, and gives the disks back to the guest, if it lives, and to the
- * definitions. The guest may stand still afterwards: see vs_steps_restore_running().
+ * definitions. A guest that ran before the operation runs again, as soon as that is safe.
  *
  * Returns: whether all is as before the switch, but for what the guest has written since
  */

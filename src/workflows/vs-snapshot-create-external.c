@@ -213,7 +213,7 @@ switch_disks (VsRun *run, GError **error)
   return vs_run_get_flag (run, FACT_ACTIVE) ? switch_online (run, error) : switch_offline (run, error);
 }
 
-/* Whatever of it happened, the memory and the definitions included. The guest doesn't wait for the disks. */
+/* Whatever of it happened, the memory and the definitions included. When the guest may run again is the disks' to say. */
 static gboolean
 unswitch (VsRun *run, GError **error)
 {
@@ -223,7 +223,7 @@ unswitch (VsRun *run, GError **error)
   if (has_memory (run) && !vs_memory_save_stop (run, error))
     return FALSE;
   vs_steps_hold (run, FALSE);
-  return vs_steps_restore_running (run, error) && vs_disk_switch_undo (run, error)
+  return vs_disk_switch_undo (run, error) && vs_steps_restore_running (run, error)
          && (internal->len == 0 || vs_tags_delete (run, vs_run_get_string (run, FACT_TAG), error))
          && (nvram == NULL || vs_nvram_forget (run, nvram, error));
 }
