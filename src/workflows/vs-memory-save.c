@@ -235,10 +235,11 @@ vs_memory_save_take (VsRun *run, GError **error)
       return begin_migration (run, self, error) && wait_until_taken (run, error);
     case VS_MEMORY_PRECOPY:
       return vs_steps_call (run, "migrate-continue", qmp_args_new ("s:state", "pre-switchover", NULL), error)
-             && vs_memory_wait_for (run, self->watch, NULL, error);
+             && vs_memory_wait_for (run, self->watch, NULL, error) && vs_migration_leave (run, error);
     case VS_MEMORY_PAUSED:
     default:
-      return vs_migration_save (run, self->writer, (VsImageEncoding) vs_run_get_int (run, FACT_ENCODING), error);
+      return vs_migration_save (run, self->writer, (VsImageEncoding) vs_run_get_int (run, FACT_ENCODING), error)
+             && vs_migration_leave (run, error);
     }
 }
 

@@ -236,6 +236,39 @@ vs_migration_stop (VsRun *run, VsImageWriter *writer, GError **error)
 }
 
 /**
+ * vs_migration_leave:
+ * @run: a run whose guest stands still and has been written
+ * @error: %VMSNAP_ERROR_TIMEOUT, %VMSNAP_ERROR_HYPERVISOR_GONE
+ *
+ * Waits until QEMU has left the migration's last state, which takes it longer the more memory there is. It is asked
+ * without a pause, for the guest stands still meanwhile.
+ *
+ * Returns: whether `cont` would be obeyed
+ */
+gboolean
+vs_migration_leave (VsRun *run, GError **error)
+{
+  gint64 deadline = g_get_monotonic_time () + END_TIMEOUT;
+
+  for (;;)
+    {
+      g_autofree char *status = vs_steps_get_status (run, error);
+
+      if (status == NULL)
+        return FALSE;
+      if (!g_str_equal (status, "finish-migrate"))
+        return TRUE;
+      if (g_get_monotonic_time () > deadline)
+        {
+          g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_TIMEOUT,
+                       "QEMU has written the memory of %s, but doesn't get ready to let it run on",
+                       vs_run_get_def (run)->name);
+          return FALSE;
+        }
+    }
+}
+
+/**
  * vs_migration_take_disks_back:
  * @run: a run with a guest that has been written
  * @error: %VMSNAP_ERROR_HYPERVISOR_GONE, …

@@ -18,6 +18,7 @@ gboolean vs_migration_save (VsRun *run,
 gboolean vs_migration_stop (VsRun *run,
                             VsImageWriter *writer,
                             GError **error);
+gboolean vs_migration_leave (VsRun *run, GError **error);
 gboolean vs_migration_take_disks_back (VsRun *run,
                                        GError **error);
 gboolean vs_migration_load (VsRun *run,
