@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """External snapshots of disks, with real guests: what is frozen stays so, and what is written goes to the overlays."""
 
+import os
+import pathlib
 import subprocess
 import time
 
-from vmsnaptest import (BusError, Disk, Testimony, image_info, internal_snapshots, main, make_disk, make_disks, qemu_img,
-                        witness_count)
+from vmsnaptest import (BusError, Disk, SmallDisk, Testimony, image_info, internal_snapshots, loop_device, main,
+                        make_disk, make_disks, qemu_img, witness_count)
 
 from external import STRETCH, ExternalCase, chain, digest
 from machines import SNAPSHOT
@@ -149,13 +151,17 @@ class Choices(ExternalCase):
     def refuse(self, machine, error, words, name="one", **option_values):
         """Nothing has changed, and nothing is left behind."""
         before = self.shape(machine)
+        self.refuse_plainly(machine, error, words, name, **option_values)
+        self.assert_nothing_left(machine, before)
+
+    def refuse_plainly(self, machine, error, words, name="one", **option_values):
+        """At once, or by the job."""
         try:
             job = machine.call("CreateSnapshot", "s", name, **option_values)
         except BusError as refused:
             self.assert_error(refused.name, refused.message, error, words)
         else:
             self.assert_job_fails(error, words, job)
-        self.assert_nothing_left(machine, before)
 
     def overlay(self, disk, path, **more):
         """A file as reuse-external wants it, or nearly."""
@@ -270,6 +276,36 @@ class Choices(ExternalCase):
         digests = [digest(path) for path in (one, good)]
         self.refuse(machine, "InvalidArgument", one, reuse_external=True)
         self.assertEqual([digest(path) for path in (one, good)], digests)
+
+    def test_no_room_for_an_overlay(self):
+        machine = self.machine()
+        small = SmallDisk(16384)
+        self.addCleanup(small.close)
+        self.refuse(machine, "NoSpace", small.path, disks={"vdb": {"path": f"{small.path}/overlay"}})
+        self.assertEqual(os.listdir(small.path), [])
+
+    def test_block_devices(self):
+        device, spare = (self.enter(loop_device(self.folder() / "device", 64 << 20)) for _ in range(2))
+        machine = self.machine(disks=[make_disk(self.folder() / "a.qcow2", target="vda"),
+                                      Disk(pathlib.Path(device), "raw", "vdb")])
+        before = machine.call("GetXml")
+        for error, words, options in (
+                ("InvalidArgument", [device, "'disks'"], {}),
+                ("AlreadyExists", [spare, "reuse-external"], {"disks": {"vdb": {"path": spare}}})):
+            self.refuse_plainly(machine, error, words, **options)
+            self.assertEqual(machine.call("GetXml"), before)
+        overlay = self.folder() / "overlay"
+        machine.run("CreateSnapshot", "s", "one", disks={"vdb": {"path": str(overlay)}})
+        self.assertEqual(self.shown_chain(machine, "vdb"), [str(overlay), device])
+        qemu_img("create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", overlay, spare, "64M")
+        machine.run("CreateSnapshot", "s", "two", reuse_external=True,
+                    disks={"vda": {"snapshot": "none"}, "vdb": {"path": spare}})
+        self.assertEqual(self.shown_chain(machine, "vdb"), [spare, str(overlay), device])
+        self.assertIn(spare, machine.call("GetXml"))
+        self.follow(machine)
+        machine.boot()
+        self.assert_stays(machine, [Disk(overlay, "qcow2")])
+        machine.shut_off()
 
     def test_a_reused_file_is_as_before_after_a_failure(self):
         machine = self.machine()

@@ -8,9 +8,8 @@ import fcntl
 import os
 import pathlib
 import socket
-import subprocess
 
-from vmsnaptest import MANAGER, PrivateBus, Service, SmallDisk, main
+from vmsnaptest import MANAGER, PrivateBus, Service, SmallDisk, loop_device, main
 
 from saving import Image, MAGIC_DONE, SavingCase, is_stock, open_on_small_disk
 
@@ -277,22 +276,6 @@ class Targets(SavingCase):
                         self.assert_given_up(Image(path))
                     os.close(fd)
                     self.assert_unharmed(self.guest, before)
-
-
-@contextlib.contextmanager
-def loop_device(path, size):
-    """A block device that is a file's; None where there is none to be had."""
-    with open(path, "wb") as file:
-        file.truncate(size)
-    done = subprocess.run(["losetup", "--find", "--show", path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                          text=True, check=False)
-    if done.returncode != 0:
-        yield None
-        return
-    try:
-        yield done.stdout.strip()
-    finally:
-        subprocess.run(["losetup", "--detach", done.stdout.strip()], check=True)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,6 @@ from .qemu import BareQemu
 from .qmp import BareQmp, QmpError, QmpGone
 from .service import Service, ServiceEnded
 from .silence import ask_monitor_at, console_tail, threads_at_work
-from .small_disk import SmallDisk
+from .small_disk import SmallDisk, loop_device
 from .watch import Watch, with_arguments
 from .witness import Testimony, Witness, WitnessError, last_beat

@@ -4,8 +4,10 @@
 It needs no namespace and no mount point, so it works in a chroot, too; but the right to mount.
 """
 
+import contextlib
 import ctypes
 import os
+import subprocess
 
 # The same on every architecture: see linux/mount.h and asm-generic/unistd.h.
 FSOPEN, FSCONFIG, FSMOUNT = 430, 431, 432
@@ -46,3 +48,19 @@ class SmallDisk:
     def open(self, name):
         """A descriptor of a new file in it, which keeps the disk."""
         return os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=self.fd)
+
+
+@contextlib.contextmanager
+def loop_device(path, size):
+    """A block device that is a file's; None where there is none to be had."""
+    with open(path, "wb") as file:
+        file.truncate(size)
+    done = subprocess.run(["losetup", "--find", "--show", path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          text=True, check=False)
+    if done.returncode != 0:
+        yield None
+        return
+    try:
+        yield done.stdout.strip()
+    finally:
+        subprocess.run(["losetup", "--detach", done.stdout.strip()], check=True)
