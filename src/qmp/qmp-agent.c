@@ -436,26 +436,3 @@ qmp_agent_call_at_once (QmpAgent *agent,
     return NULL;
   return await_answer (agent, &bounds, error);
 }
-
-/**
- * qmp_agent_post:
- * @agent: a client
- * @command: a command without arguments
- * @timeout_usec: how long it may take to get rid of it, in microseconds
- * @error: see #QmpAgent
- *
- * Leaves a command for an agent that can't answer now, for its guest stands still; it is read when the guest goes on,
- * also if the connection is closed by then.
- *
- * Returns: whether it is sent
- */
-gboolean
-qmp_agent_post (QmpAgent *agent, const char *command, gint64 timeout_usec, GError **error)
-{
-  Bounds bounds = bounds_begin (command, timeout_usec, NULL);
-  g_autoptr (GString) text = g_string_new (NULL);
-
-  append_sync (agent, text);
-  append_command (text, command, NULL);
-  return send_text (agent, text, &bounds, error);
-}

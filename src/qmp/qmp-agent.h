@@ -53,10 +53,6 @@ JsonNode *qmp_agent_call_at_once (QmpAgent *agent,
                                   gint64 timeout_usec,
                                   GCancellable *cancellable,
                                   GError **error);
-gboolean qmp_agent_post (QmpAgent *agent,
-                         const char *command,
-                         gint64 timeout_usec,
-                         GError **error);
 gboolean qmp_agent_is_synced (QmpAgent *agent);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (QmpAgent, qmp_agent_free)

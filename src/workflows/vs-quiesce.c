@@ -24,13 +24,13 @@
 #define FACT_FREEZE_SENT "freeze-sent" /* from here on file systems may be frozen */
 #define FACT_FROZEN "frozen"           /* how many are */
 #define FACT_THAWED "thawed"
+#define FACT_NOT_THAWED "not-thawed" /* the agent was silent for too long */
 
 #define SYNC_TIMEOUT (10 * G_USEC_PER_SEC)
 /* It writes back what is dirty, and may run hooks of the guest's. */
 #define FREEZE_TIMEOUT (30 * G_USEC_PER_SEC)
 #define THAW_TIMEOUT (30 * G_USEC_PER_SEC)
 #define THAW_TRY_TIMEOUT (5 * G_USEC_PER_SEC)
-#define POST_TIMEOUT (G_USEC_PER_SEC)
 #define BETWEEN_TRIES (G_USEC_PER_SEC / 10)
 
 /* What a user can do about a missing agent */
@@ -247,6 +247,7 @@ vs_quiesce_freeze (VsRun *run, GError **error)
 typedef struct
 {
   guint tries;
+  gboolean woken; /* the guest was paused */
   gboolean answered;
   gint64 count;
   GError *complaint; /* file systems are thawed, but the agent has something to say */
@@ -272,18 +273,31 @@ is_gone (VsRun *run, const GError *last)
          && vs_process_wait (vs_guest_get_process (guest), BETWEEN_TRIES, NULL, NULL);
 }
 
-/* A guest that stands still can't answer. What is left in its channel it will read first when it goes on, and nobody
- * needs its file systems before. */
+/* A guest that its user has paused meanwhile can't answer, and what is sent to it is lost when the connection ends, if
+ * only with the service. So it goes on for as long as its agent needs. */
 static gboolean
-was_left_for_later (VsRun *run)
+wake (VsRun *run)
 {
   gboolean running = TRUE;
-  QmpAgent *agent;
 
-  if (vs_run_get_monitor (run, NULL) == NULL || !vs_steps_is_running (run, &running, NULL) || running)
-    return FALSE;
-  agent = get_agent (run, NULL);
-  return agent != NULL && qmp_agent_post (agent, THAW, POST_TIMEOUT, NULL);
+  return vs_run_get_monitor (run, NULL) != NULL && vs_steps_is_running (run, &running, NULL) && !running
+         && vs_steps_cont (run, VMSNAP_STATE_REASON_UNKNOWN, NULL);
+}
+
+/* As its user wants it, who may have changed his mind. */
+static void
+let_rest (VsRun *run)
+{
+  gboolean running = FALSE;
+
+  if (vs_run_is_late (run))
+    {
+      vs_steps_stop (run, VMSNAP_STATE_REASON_USER, NULL);
+      return;
+    }
+  vs_steps_settle_running (run, FALSE, VMSNAP_STATE_REASON_UNKNOWN, NULL);
+  if (vs_steps_is_running (run, &running, NULL))
+    vs_run_set_flag (run, FACT_RUNNING, running);
 }
 
 static gboolean
@@ -315,13 +329,15 @@ try_to_thaw (VsRun *run, Thaw *thaw, GError **error)
 static gboolean
 insist_on_thaw (VsRun *run, Thaw *thaw, GError **error)
 {
-  const gint64 deadline = g_get_monotonic_time () + THAW_TIMEOUT;
+  const gboolean in_vain = vs_run_get_flag (run, FACT_NOT_THAWED) && !vs_run_is_recovery (run);
+  const gint64 deadline = g_get_monotonic_time () + (in_vain ? 0 : THAW_TIMEOUT);
   g_autoptr (GError) local = NULL;
 
-  while (!is_gone (run, local) && !was_left_for_later (run))
+  while (!is_gone (run, local))
     {
       g_clear_error (&local);
       thaw->tries++;
+      thaw->woken |= wake (run);
       if (try_to_thaw (run, thaw, &local))
         break;
       if (g_get_monotonic_time () >= deadline)
@@ -348,8 +364,9 @@ thaw (VsRun *run, Thaw *thaw, GError **error)
 
   /* What is sent stays sent. */
   drop_agent (run);
-  if (done)
-    vs_run_set_flag (run, FACT_THAWED, TRUE);
+  if (thaw->woken)
+    let_rest (run);
+  vs_run_set_flag (run, done ? FACT_THAWED : FACT_NOT_THAWED, TRUE);
   return done;
 }
 

@@ -9,6 +9,7 @@
 #include "vs-migration.h"
 #include "vs-nvram.h"
 #include "vs-overlays.h"
+#include "vs-quiesce.h"
 #include "vs-record.h"
 #include "vs-save-workflows.h"
 #include "vs-snapshot-create.h"
@@ -50,6 +51,8 @@ check (VsEngine *engine, VsDomain *domain, JsonObject *facts, GError **error)
     return FALSE;
   if (vs_domain_is_active (domain) && !json_object_get_boolean_member_with_default (facts, FACT_DISK_ONLY, FALSE))
     vs_save_note_cookie (domain, facts);
+  if (json_object_get_boolean_member_with_default (facts, FACT_QUIESCE, FALSE) && !vs_quiesce_check (domain, error))
+    return FALSE;
   return vs_overlays_choose (vs_domain_get_def (domain), facts, error);
 }
 
@@ -333,10 +336,13 @@ halt (VsRun *run, GError **error)
 
 static const VsStep steps[] = {
   { "Checking disks", 2, look_first },
+  { "Asking the guest agent", 1, vs_quiesce_ping, NULL, NULL, VS_COMMIT_NOT, vs_quiesce_applies },
   { "Preparing overlays", 5, prepare, unprepare },
+  { "Freezing file systems", 1, vs_quiesce_freeze, vs_quiesce_undo, NULL, VS_COMMIT_NOT, vs_quiesce_applies },
   { "Taking the checkpoint", 3, switch_disks, unswitch, NULL, VS_COMMIT_NOT, is_switch_alone },
   { "Writing memory", 85, switch_disks, unswitch, NULL, VS_COMMIT_NOT, is_at_once },
   { "Adopting overlays", 1, vs_disk_switch_adopt, NULL, NULL, VS_COMMIT_NOT, NULL, TRUE },
+  { "Thawing file systems", 1, vs_quiesce_thaw, NULL, NULL, VS_COMMIT_NOT, vs_quiesce_applies, TRUE },
   { "Writing memory", 85, vs_memory_save_wait, NULL, NULL, VS_COMMIT_NOT, is_in_background, TRUE },
   { "Completing the image", 4, vs_memory_save_complete, NULL, NULL, VS_COMMIT_NOT, has_memory, TRUE },
   { "Recording", 2, record, unrecord, is_recorded, VS_COMMIT_WHEN_DONE, NULL, TRUE },

@@ -12,6 +12,7 @@
 #include "vs-memory-save.h"
 #include "vs-operations.h"
 #include "vs-overlays.h"
+#include "vs-quiesce.h"
 #include "vs-save-workflows.h"
 #include "vs-snapshot-workflows.h"
 #include "vs-steps.h"
@@ -209,6 +210,8 @@ make_facts (const char *name, VsSnapshotDef *wish, const VsSnapshotCreateOptions
     json_object_set_boolean_member (facts, FACT_LIVE, TRUE);
   if (options->pause)
     json_object_set_boolean_member (facts, FACT_PAUSE, TRUE);
+  if (options->quiesce)
+    json_object_set_boolean_member (facts, FACT_QUIESCE, TRUE);
   if (options->no_metadata)
     json_object_set_boolean_member (facts, FACT_NO_METADATA, TRUE);
   if (options->reuse_external)
@@ -233,10 +236,10 @@ is_of_all_disks (VsSnapshotDef *wish)
 static const char *
 find_unsupported (VsSnapshotDef *wish, const VsSnapshotCreateOptions *options)
 {
-  if (options->quiesce)
-    return "'quiesce' is not supported by this version";
   if (options->location != VMSNAP_LOCATION_INTERNAL)
     return NULL;
+  if (options->quiesce)
+    return "'quiesce' is not supported with location=internal: leave one of them out";
   if (options->no_metadata)
     return "'no-metadata' is not supported with location=internal: delete the snapshot with 'metadata-only' afterwards";
   if (!is_of_all_disks (wish))

@@ -267,10 +267,13 @@ test_at_once (void)
 {
   g_autoptr (Peer) peer = peer_new (hears_it_all, NULL);
   g_autoptr (QmpAgent) agent = agent_for (peer);
-  g_autoptr (JsonNode) node = qmp_agent_call_at_once (agent, "thaw", SHORT, NULL, NULL);
 
-  g_assert_null (node);
-  g_assert_true (qmp_agent_post (agent, "thaw", PATIENCE, NULL));
+  for (int i = 0; i < 2; i++)
+    {
+      g_autoptr (JsonNode) node = qmp_agent_call_at_once (agent, "thaw", SHORT, NULL, NULL);
+
+      g_assert_null (node);
+    }
 }
 
 static void

@@ -13,6 +13,7 @@ A service test in short:
     client.run(domain, "Domain", "CreateSnapshot", "s", "first", location="internal")
 """
 
+from .agent_line import AgentLine
 from .bus import PrivateBus, connect
 from .case import TestCase, main
 from .client import (BUS_NAME, MANAGER, ROOT, BusError, Client, JobEnd, JobFailed, call_as, domain_path, encode_name,
