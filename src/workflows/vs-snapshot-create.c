@@ -32,14 +32,14 @@ check_halt (VsDomain *domain, GError **error)
 static gboolean
 check_guest (VsDomain *domain, JsonObject *facts, GError **error)
 {
-  static const char *const ways[] = { FACT_LIVE, FACT_PAUSE };
+  static const char *const ways[] = { FACT_LIVE, FACT_PAUSE, FACT_MEMORY_PATH, FACT_ENCODING_WISH };
 
   for (gsize i = 0; !vs_domain_is_active (domain) && i < G_N_ELEMENTS (ways); i++)
-    if (json_object_get_boolean_member_with_default (facts, ways[i], FALSE))
+    if (json_object_has_member (facts, ways[i]))
       {
         g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_STATE,
                      "%s is shut off, so there is no guest that '%s' could be about; leave it out, or start the domain",
-                     vs_domain_get_name (domain), ways[i]);
+                     vs_domain_get_name (domain), g_str_equal (ways[i], FACT_ENCODING_WISH) ? "encoding" : ways[i]);
         return FALSE;
       }
   return TRUE;
@@ -212,6 +212,8 @@ make_facts (const char *name, VsSnapshotDef *wish, const VsSnapshotCreateOptions
     json_object_set_boolean_member (facts, FACT_PAUSE, TRUE);
   if (options->quiesce)
     json_object_set_boolean_member (facts, FACT_QUIESCE, TRUE);
+  if (options->has_encoding)
+    json_object_set_boolean_member (facts, FACT_ENCODING_WISH, TRUE);
   if (options->no_metadata)
     json_object_set_boolean_member (facts, FACT_NO_METADATA, TRUE);
   if (options->reuse_external)

@@ -14,6 +14,7 @@ G_BEGIN_DECLS
 #define FACT_DISK_ONLY "disk-only" /* not there: it wasn't asked for; so with the next two */
 #define FACT_LIVE "live"
 #define FACT_PAUSE "pause"
+#define FACT_ENCODING_WISH "encoding-wish" /* the caller said one; not there: it didn't */
 #define FACT_PARENT "parent"
 #define FACT_TIME "creation-time"
 #define FACT_DOWNTIME "downtime" /* microseconds */

@@ -127,17 +127,6 @@ class Contract(BusTestCase):
                            "roots", "b", "true", "internal", "b", "true")
         self.assertEqual(said.strip(), f'ao 1 "{self.snapshot}"')
 
-    def test_unsupported_members_say_so(self):
-        xml = "<domainsnapshot><name>two</name></domainsnapshot>"
-        cases = [
-            (self.domain, "Domain", "CreateSnapshotFromXml", "s", xml),
-            (self.domain, "Domain", "CreateSnapshot", "s", "two"),
-        ]
-        for arguments in cases:
-            with self.subTest(arguments[2]), self.assertRaises(BusError) as caught:
-                self.client.call(*arguments)
-            self.assert_error(caught.exception, "NotSupported", "not supported by this version")
-
     def test_objects_of_unknown_paths_are_not_there(self):
         for path in (ROOT + "/domains/00000000_0000_0000_0000_000000000000", ROOT + "/jobs/4711",
                      self.domain + "/snapshots/x"):
