@@ -24,8 +24,6 @@ typedef struct
   char **disks;
   char *memory_path;
   char *encoding;
-  gboolean redefine;
-  gboolean current;
 } Create;
 
 static void
@@ -148,8 +146,6 @@ collect (Ctl *ctl, Create *create, GVariantDict *options)
   ctl_option_flag (options, "atomic", create->atomic);
   ctl_option_flag (options, "reuse-external", create->reuse_external);
   ctl_option_flag (options, "no-metadata", create->no_metadata);
-  ctl_option_flag (options, "redefine", create->redefine);
-  ctl_option_flag (options, "current", create->current);
   ctl_option_string (options, "memory-path", memory_path);
   ctl_option_string (options, "encoding", create->encoding);
   return TRUE;
@@ -242,8 +238,6 @@ ctl_command_snapshot_create_from_xml (Ctl *ctl, int argc, char **argv)
   GError *error = NULL;
   const GOptionEntry entries[] = {
     TAKING_ENTRIES (&create),
-    { "redefine", 0, 0, G_OPTION_ARG_NONE, &create.redefine, "Take nothing: make known what the XML says is there", NULL },
-    { "current", 0, 0, G_OPTION_ARG_NONE, &create.current, "With --redefine: make it the current one", NULL },
     CTL_QUEUE_ENTRY (ctl),
     CTL_WAIT_ENTRY (ctl),
     G_OPTION_ENTRY_NULL,
@@ -252,11 +246,6 @@ ctl_command_snapshot_create_from_xml (Ctl *ctl, int argc, char **argv)
   ctl->note = taking_note;
   if (!ctl_parse (ctl, entries, &argc, &argv, 2, 2) || !collect (ctl, &create, &options))
     return CTL_USAGE;
-  if (create.current && !create.redefine)
-    return ctl_usage (ctl, "--current needs --redefine");
   job = start_from_xml (ctl, argv[1], argv[2], ctl_options (ctl, &options), &error);
-  if (job == NULL)
-    return ctl_fail (error);
-  return create.redefine ? ctl_finish_job (ctl, job, NULL, "Made known the snapshot of %s that %s describes", argv[1], argv[2])
-                         : tell_created (ctl, job, argv[1], "");
+  return job != NULL ? tell_created (ctl, job, argv[1], "") : ctl_fail (error);
 }

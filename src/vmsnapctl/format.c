@@ -166,7 +166,7 @@ ctl_format_plain (const char *text, gboolean keep_newlines)
  * @mode: how a guest's memory was written: `background`, `precopy`, `paused`, or what is to come
  * @reason: why so; empty: not said
  *
- * Returns: (transfer full): both in a sentence
+ * Returns: (transfer full): both in a sentence; the best mode needs no reason
  */
 char *
 ctl_format_mode (const char *mode, const char *reason)
@@ -174,8 +174,8 @@ ctl_format_mode (const char *mode, const char *reason)
   g_autofree char *how = NULL;
 
   if (g_str_equal (mode, "background"))
-    how = g_strdup ("while the guest ran on");
-  else if (g_str_equal (mode, "precopy"))
+    return g_strdup ("Its memory was written while the guest ran on");
+  if (g_str_equal (mode, "precopy"))
     how = g_strdup ("in rounds while the guest ran on (precopy)");
   else if (g_str_equal (mode, "paused"))
     how = g_strdup ("while the guest stood still");

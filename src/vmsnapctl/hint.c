@@ -20,14 +20,15 @@ static const struct
   { "queue=false", "queue=false is --no-queue" },
   { "'queue'", "calling without 'queue' is leaving out --no-queue" },
   { "'disks'", "'disks' is --disk" },
+  { "'redefine'", "'redefine' is the command 'snapshot redefine'" },
   { "start with discard-managed-save", "discard-managed-save is --discard-managed-save" },
   { "metadata-only", "metadata-only is --metadata-only" },
 };
 
 /* Options of the bus that are called so here, too. */
 static const char *const same[]
-  = { "atomic", "bypass-cache", "children", "children-only", "description", "discard-managed-save", "current", "disk-only",
-      "encoding", "force", "halt", "live", "memory-path", "no-metadata", "pause", "paused", "quiesce", "redefine",
+  = { "atomic", "bypass-cache", "children", "children-only", "description", "discard-managed-save", "disk-only",
+      "encoding", "force", "halt", "live", "memory-path", "no-metadata", "pause", "paused", "quiesce",
       "reuse-external", "running" };
 
 /* Words in quotes may be names, too: only in a complaint about options are they these. */

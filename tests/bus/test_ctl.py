@@ -41,7 +41,7 @@ class CommandLineTest(CtlTestCase):
                                  ("exclude", "restore", "a", "--running", "--paused"),
                                  ("exclude", "image", "edit", "a", "--running", "--paused"),
                                  ("argument is missing", "save", "a"), ("needs another word", "image"),
-                                 ("--current needs", "snapshot", "create-from-xml", "a", "-", "--current"),
+                                 ("argument is missing", "snapshot", "create-from-xml", "a"),
                                  ("'vda,nonsense=1'", "snapshot", "create", "a", "--disk", "vda,nonsense=1"),
                                  ("not valid UTF-8", "start", os.fsdecode(b"a\xff"))):
             with self.subTest(arguments=arguments):
@@ -224,8 +224,8 @@ class SnapshotTest(CtlTestCase):
 
     def test_words_of_the_bus_are_told_as_options(self):
         self.start_domain("hints")
-        errors = self.refused("location=internal", "snapshot", "create", "hints", "one")
-        self.assertIn("\nvmsnapctl: hint: here location=internal is --internal\n", errors)
+        errors = self.refused("location=internal", "snapshot", "create", "hints", "one", "--internal", "--memory-path", "x")
+        self.assertIn("\nvmsnapctl: hint: here location=internal is --internal, 'memory-path' is --memory-path\n", errors)
         errors = self.refused("'pause'", "snapshot", "create", "hints", "one", "--internal", "--live")
         self.assertIn("'pause' is --pause\n", errors)
 
@@ -236,6 +236,23 @@ class SnapshotTest(CtlTestCase):
         self.refused("location", "snapshot", "create", "refusals", "two", "--location", "nowhere")
         self.refused("none", "snapshot", "revert", "refusals", "none")
         self.assertEqual(self.ctl("snapshot", "list", "refusals", "--names").stdout, "one\n")
+
+    def test_checkpoint_tells_how_long_the_guest_stood_still_and_how_its_memory_was_written(self):
+        self.start_domain("checkpoint")
+        taken = self.ctl("snapshot", "create", "checkpoint", "one", "--pause")
+        self.assertRegex(taken.stdout, r"^Took checkpoint 'one' of checkpoint in .* \(the guest stood still for .*\)\n"
+                                       r"Its memory was written while the guest stood still: .+\n$")
+        shown = self.ctl("snapshot", "show", "checkpoint", "one").stdout
+        self.assertRegex(shown, r"(?m)^Memory: +external$")
+        self.assertRegex(shown, r"(?m)^Disks: +vda  external  overlay /.*/checkpoint\.one \(qcow2\)$")
+        self.assertRegex(self.ctl("snapshot", "list", "checkpoint").stdout, r"(?m)^\* +one .* running +external +external ")
+        job = self.ask("snapshot", "create", "checkpoint", "two", "--disk-only")
+        self.assertNotIn("mode", job["result"])
+        done = self.ctl("snapshot", "create", "checkpoint", "three", "--disk-only", "--no-metadata")
+        self.assertRegex(done.stdout, r"^Created snapshot 'three' of checkpoint in ")
+        done = self.ctl("snapshot", "create", "checkpoint", "--disk-only", "--no-metadata")
+        self.assertRegex(done.stdout, r"^Took a snapshot of checkpoint in ")
+        self.assertEqual(self.ctl("snapshot", "list", "checkpoint", "--names").stdout, "one\ntwo\n")
 
     def test_snapshot_is_taken_as_xml_says(self):
         self.make_domain("described")

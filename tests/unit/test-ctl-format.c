@@ -127,7 +127,7 @@ static void
 test_mode (void)
 {
   const char *const cases[][3] = {
-    { "background", "", "Its memory was written while the guest ran on" },
+    { "background", "nothing against it", "Its memory was written while the guest ran on" },
     { "precopy", "no userfaultfd", "Its memory was written in rounds while the guest ran on (precopy): no userfaultfd" },
     { "paused", "it was asked for", "Its memory was written while the guest stood still: it was asked for" },
     { "to-come", "", "Its memory was written in the mode to-come" },
