@@ -77,7 +77,7 @@ class Side:
         self.witness.ask("flush-every 1")
         if self.load.fill_mib:
             self.witness.ask(f"fill {self.load.fill_mib}")
-            self.witness.wait_for(lambda said: said["filled-mib"] >= self.load.fill_mib, "filled memory")
+            self.witness.wait_for(lambda said: said["filled-mib"] >= self.load.fill_mib, "filled memory", PATIENCE)
         self.witness.dirty(self.load.dirty_mib, self.load.dirty_rate)
 
     def xml(self, extra=""):
@@ -291,8 +291,7 @@ class LibvirtSide(Side):
         xml = self.xml(f"<emulator>{self.emulator}</emulator><memballoon model='none'/>"
                        "<controller type='usb' model='none'/>")
         (self.directory / "bench.xml").write_text(xml, encoding="utf-8")
-        hide = not str(self.emulator).startswith("/usr/")
-        self._virsh = self._stack.enter_context(Libvirt(self.directory / "v", hide_modules=hide))
+        self._virsh = self._stack.enter_context(Libvirt(self.directory / "v"))
         self._virsh("create", self.directory / "bench.xml")
 
     def take(self, mode, memory, overlays):
