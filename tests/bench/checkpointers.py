@@ -10,11 +10,13 @@ import dataclasses
 import os
 import pathlib
 import select
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 
+from figures import processes_of
 from vmsnaptest import (DEFAULT, MANAGER, BareQmp, DeadlinePassed, Libvirt, PrivateBus, Pulse, Service, Watch,
                         Witness, domain_xml, make_disks, qemu_img, with_arguments)
 from vmsnaptest.pulse import channel_xml
@@ -291,8 +293,15 @@ class LibvirtSide(Side):
         xml = self.xml(f"<emulator>{self.emulator}</emulator><memballoon model='none'/>"
                        "<controller type='usb' model='none'/>")
         (self.directory / "bench.xml").write_text(xml, encoding="utf-8")
+        self._stack.callback(self._end_guest)
         self._virsh = self._stack.enter_context(Libvirt(self.directory / "v"))
         self._virsh("create", self.directory / "bench.xml")
+
+    def _end_guest(self):
+        """When virsh has ended before it could."""
+        for process in set(processes_of(self.directory)) - {os.getpid()}:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
 
     def take(self, mode, memory, overlays):
         disks = [f"--diskspec {disk.target},snapshot=external,file={path}" for disk, path in zip(self.disks, overlays)]
