@@ -505,3 +505,16 @@ vs_image_writer_abort (VsImageWriter *self)
   release (self, self->header->stream_offset);
   return failure != NULL ? g_steal_pointer (&failure) : g_steal_pointer (&program_failure);
 }
+
+/**
+ * vs_image_writer_leave:
+ * @self: a writer whose stream goes into the file itself
+ *
+ * Lets the file be as it is, with what was reserved, when the writer is freed: for a QEMU that may go on writing, and
+ * must not fail.
+ */
+void
+vs_image_writer_leave (VsImageWriter *self)
+{
+  self->is_over = TRUE;
+}

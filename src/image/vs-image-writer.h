@@ -42,5 +42,6 @@ gboolean vs_image_writer_seal (VsImageWriter *self,
 gboolean vs_image_writer_probe (VsImageWriter *self,
                                 GError **error);
 GError *vs_image_writer_abort (VsImageWriter *self);
+void vs_image_writer_leave (VsImageWriter *self);
 
 G_END_DECLS

@@ -29,6 +29,7 @@ typedef struct
   QmpWatch *watch;
   char *uri;
   gint64 set;
+  gboolean is_at_risk; /* QEMU writes, and loses its guest when it can't */
 } Memory;
 
 static void
@@ -36,6 +37,8 @@ memory_free (gpointer data)
 {
   Memory *self = data;
 
+  if (self->is_at_risk)
+    vs_image_writer_leave (self->writer);
   g_clear_pointer (&self->writer, vs_image_writer_free);
   g_clear_pointer (&self->watch, qmp_watch_free);
   g_free (self->uri);
@@ -181,6 +184,7 @@ vs_memory_save_forget (VsRun *run, GError **error)
 static gboolean
 begin_migration (VsRun *run, Memory *self, GError **error)
 {
+  self->is_at_risk = vs_memory_save_get_mode (run) == VS_MEMORY_BACKGROUND && vs_memory_mode_is_fragile (run);
   return vs_steps_call (run, "migrate", qmp_args_new ("s:uri", self->uri, NULL), error);
 }
 
@@ -301,8 +305,13 @@ vs_memory_save_wait (VsRun *run, GError **error)
 
   reserve_more (run, self);
   if (vs_memory_wait_for (run, self->watch, NULL, &local))
-    return vs_migration_configure (run, VS_MIGRATION_PLAIN, error);
-  vs_migration_find_cause (run, self->writer, &local);
+    {
+      self->is_at_risk = FALSE;
+      return vs_migration_configure (run, VS_MIGRATION_PLAIN, error);
+    }
+  /* The image isn't touched while QEMU may write. */
+  if (!self->is_at_risk)
+    vs_migration_find_cause (run, self->writer, &local);
   g_propagate_error (error, local);
   return FALSE;
 }
@@ -374,13 +383,19 @@ vs_memory_save_stop (VsRun *run, GError **error)
   gboolean ok;
 
   if (vs_run_get_monitor (run, NULL) == NULL)
-    return TRUE;
+    {
+      if (self != NULL)
+        self->is_at_risk = FALSE;
+      return TRUE;
+    }
   /* What is written will be thrown away, so the guest needn't wait for it. */
   if (background && !vs_steps_restore_running (run, error))
     return FALSE;
   ok = background && vs_memory_mode_is_fragile (run)
          ? let_finish (run, error)
          : vs_migration_stop (run, self != NULL ? self->writer : NULL, error);
+  if (ok && self != NULL)
+    self->is_at_risk = FALSE;
   if (ok && vs_run_get_monitor (run, NULL) != NULL)
     vs_migration_configure (run, VS_MIGRATION_PLAIN, NULL);
   return ok && (vs_run_get_monitor (run, NULL) == NULL || vs_migration_take_disks_back (run, error));

@@ -45,12 +45,28 @@ is_switch_alone (VsRun *run)
 }
 
 static gboolean
+note_memory (VsDomain *domain, JsonObject *facts, GError **error)
+{
+  if (json_object_get_boolean_member_with_default (facts, FACT_NO_METADATA, FALSE)
+      && !json_object_has_member (facts, FACT_MEMORY_PATH))
+    {
+      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT,
+                   "With 'no-metadata' nothing would lead to the memory of %s in the store: give 'memory-path', too, or "
+                   "'disk-only'", vs_domain_get_name (domain));
+      return FALSE;
+    }
+  vs_save_note_cookie (domain, facts);
+  return TRUE;
+}
+
+static gboolean
 check (VsEngine *engine, VsDomain *domain, JsonObject *facts, GError **error)
 {
   if (!vs_snapshot_create_check (domain, facts, error))
     return FALSE;
-  if (vs_domain_is_active (domain) && !json_object_get_boolean_member_with_default (facts, FACT_DISK_ONLY, FALSE))
-    vs_save_note_cookie (domain, facts);
+  if (vs_domain_is_active (domain) && !json_object_get_boolean_member_with_default (facts, FACT_DISK_ONLY, FALSE)
+      && !note_memory (domain, facts, error))
+    return FALSE;
   if (json_object_get_boolean_member_with_default (facts, FACT_QUIESCE, FALSE) && !vs_quiesce_check (domain, error))
     return FALSE;
   return vs_overlays_choose (vs_domain_get_def (domain), facts, error);
