@@ -389,7 +389,7 @@ vs_memory_save_stop (VsRun *run, GError **error)
       return TRUE;
     }
   /* What is written will be thrown away, so the guest needn't wait for it. */
-  if (background && !vs_steps_restore_running (run, error))
+  if (background && !vs_steps_let_run (run, error))
     return FALSE;
   ok = background && vs_memory_mode_is_fragile (run)
          ? let_finish (run, error)

@@ -181,6 +181,26 @@ vs_steps_settle_running (VsRun *run, gboolean run_it, VmSnapStateReason reason, 
   return run_it ? vs_steps_cont (run, reason, error) : vs_steps_stop (run, VMSNAP_STATE_REASON_USER, error);
 }
 
+static gboolean
+is_to_run (VsRun *run, gpointer data, GError **error)
+{
+  VsDomain *domain = vs_run_get_domain (run);
+  VsWish wish = vs_domain_take_wish (domain);
+
+  vs_domain_set_wish (domain, wish);
+  return wish == VS_WISH_RUN || (wish == VS_WISH_NONE && vs_run_get_flag (run, FACT_RUNNING));
+}
+
+/* For undo, in the middle of it: as vs_steps_restore_running(), which comes at its end; what a user asked for is still
+ * known to that. Not in a next life: an undo before may have stopped the guest for good reasons. */
+gboolean
+vs_steps_let_run (VsRun *run, GError **error)
+{
+  if (vs_run_is_recovery (run) || vs_run_get_monitor (run, NULL) == NULL || !vs_run_on_main (run, is_to_run, NULL, NULL))
+    return TRUE;
+  return vs_steps_call (run, "cont", NULL, error);
+}
+
 /* For undo: a guest that ran before the operation runs again; a guest that is gone needs nothing. */
 gboolean
 vs_steps_restore_running (VsRun *run, GError **error)
