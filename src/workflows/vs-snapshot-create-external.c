@@ -334,7 +334,7 @@ unrecord (VsRun *run, GError **error)
 static gboolean
 make_current (VsRun *run, GError **error)
 {
-  return vs_record_set_current (run, vs_run_get_string (run, VS_FACT_SNAPSHOT), error)
+  return (!is_recorded_at_all (run) || vs_record_set_current (run, vs_run_get_string (run, VS_FACT_SNAPSHOT), error))
          && vs_run_on_main (run, vs_snapshot_create_tell, NULL, error);
 }
 
@@ -362,7 +362,7 @@ static const VsStep steps[] = {
   { "Writing memory", 85, vs_memory_save_wait, NULL, NULL, VS_COMMIT_NOT, is_in_background, TRUE },
   { "Completing the image", 4, vs_memory_save_complete, NULL, NULL, VS_COMMIT_NOT, has_memory, TRUE },
   { "Recording", 2, record, unrecord, is_recorded, VS_COMMIT_WHEN_DONE, NULL, TRUE },
-  { "Making it current", 1, make_current, NULL, NULL, VS_COMMIT_NOT, is_recorded_at_all },
+  { "Making it current", 1, make_current },
   { "Powering off", 1, halt, NULL, NULL, VS_COMMIT_NOT, is_to_halt },
 };
 

@@ -97,22 +97,29 @@ add_text (VsRun *run, const char *fact, const char *key)
     vs_job_add_result (vs_run_get_job (run), key, g_variant_new_string (text));
 }
 
-/* The end, told on the main thread. */
-gboolean
-vs_snapshot_create_tell (VsRun *run, gpointer data, GError **error)
+static void
+tell_of_snapshot (VsRun *run)
 {
   const char *name = vs_run_get_string (run, VS_FACT_SNAPSHOT);
   GVariantBuilder details;
 
-  add_text (run, VS_FACT_SNAPSHOT, "snapshot");
+  vs_job_add_result (vs_run_get_job (run), "snapshot", g_variant_new_string (name));
+  g_variant_builder_init (&details, G_VARIANT_TYPE_VARDICT);
+  g_variant_builder_add (&details, "{sv}", "snapshot", g_variant_new_string (name));
+  vs_domain_emit_event (vs_run_get_domain (run), "snapshot-created", g_variant_builder_end (&details));
+}
+
+/* The end, told on the main thread. What isn't on record is no snapshot on the bus. */
+gboolean
+vs_snapshot_create_tell (VsRun *run, gpointer data, GError **error)
+{
   add_text (run, FACT_MEMORY_MODE, "mode");
   add_text (run, FACT_MODE_REASON, "mode-reason");
   add_text (run, FACT_MEMORY_PATH, "file");
   add_text (run, FACT_WARNING, "warning");
   vs_job_add_result (vs_run_get_job (run), "downtime", g_variant_new_uint64 (vs_run_get_int (run, FACT_DOWNTIME)));
-  g_variant_builder_init (&details, G_VARIANT_TYPE_VARDICT);
-  g_variant_builder_add (&details, "{sv}", "snapshot", g_variant_new_string (name));
-  vs_domain_emit_event (vs_run_get_domain (run), "snapshot-created", g_variant_builder_end (&details));
+  if (!vs_run_get_flag (run, FACT_NO_METADATA))
+    tell_of_snapshot (run);
   return TRUE;
 }
 
