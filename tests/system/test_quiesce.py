@@ -7,7 +7,7 @@ import os
 import subprocess
 import xml.etree.ElementTree as ElementTree
 
-from vmsnaptest import AgentLine, BareQmp, main, make_data_disk, make_disk, qemu_img, wait_until
+from vmsnaptest import AgentLine, BareQmp, main, make_data_disk, make_disk, qemu_img
 
 from machines import DOMAIN, JOB, ServiceCase
 
@@ -123,7 +123,7 @@ class RunningGuest(QuiesceCase):
     def test_cancel_while_the_agent_freezes_thaws(self):
         self.line.swallow(FREEZE)
         job = self.ask("one")
-        wait_until(lambda: FREEZE in self.line.commands, "the agent is asked to freeze")
+        self.line.wait_asked(FREEZE)
         self.client.call(job, JOB, "Cancel")
         self.assertEqual(self.client.end_of_job(job).state, "cancelled")
         self.assertEqual(self.line.count(THAW), 1)
@@ -140,7 +140,7 @@ class RunningGuest(QuiesceCase):
     def test_next_life_thaws_what_is_frozen_after_its_predecessor(self):
         self.line.swallow(FREEZE)
         self.ask("one")
-        wait_until(lambda: FREEZE in self.line.commands, "the agent is asked to freeze")
+        self.line.wait_asked(FREEZE)
         self.service.kill()
         self.service.start()
         self.assert_unchanged()
@@ -157,7 +157,7 @@ class RunningGuest(QuiesceCase):
     def test_thaw_is_insisted_on(self):
         self.line.swallow(THAW)
         job = self.ask("insisted")
-        wait_until(lambda: self.line.count(THAW) == 2, "the agent is asked to thaw again")
+        self.line.wait_asked(THAW, times=2)
         self.assert_still()
         self.line.let_go()
         self.assertEqual(self.client.end_of_job(job).state, "completed")
@@ -288,7 +288,7 @@ class OtherGuests(ServiceCase):
         machine.call("Reset")
         machine.wait_event("guest-agent-disconnected", since)
         machine.wait_event("guest-agent-connected", since)
-        self.assertTrue(machine.get("GuestAgent"))
+        self.client.wait_property(machine.path, DOMAIN, "GuestAgent", True)
 
 
 if __name__ == "__main__":

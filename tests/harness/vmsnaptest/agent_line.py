@@ -21,6 +21,7 @@ class AgentLine:
     def __init__(self, path):
         self.path = pathlib.Path(path)
         self.commands = []
+        self._heard = threading.Condition()
         self._beyond = self.path.with_name(self.path.name + ".qemu")
         self._held = None
         self._swallowed = set()
@@ -75,6 +76,12 @@ class AgentLine:
                 answer += line.recv(65536)
             return json.loads(answer)["return"]
 
+    def wait_asked(self, command, times=1):
+        """Until the service has given the command so often."""
+        with self._heard:
+            heard = self._heard.wait_for(lambda: self.count(command) >= times, DEFAULT)
+        assert heard, f"'{command}' didn't come {times} times, only {self.commands}"
+
     def count(self, command):
         return self.commands.count(command)
 
@@ -113,7 +120,9 @@ class AgentLine:
 
     def _take_command(self, line, agent, asked):
         command = json.loads(line.lstrip(b"\xff"))["execute"]
-        self.commands.append(command)
+        with self._heard:
+            self.commands.append(command)
+            self._heard.notify_all()
         if command in self._swallowed:
             return
         asked.append(command)
