@@ -21,8 +21,10 @@ MIB = 1 << 20
 
 def ways():
     """The options that lead to each mode, with the mode's name."""
-    found = [({}, "background"), ({"pause": True}, "paused")]
-    found.append(({"encoding": "zstd"} if is_stock() else {"encoding": "sparse"}, "precopy"))
+    found = [({}, "background"), ({"encoding": "zstd", "pause": True}, "paused")]
+    # QEMU 7.2 misses writes when it precopies without KVM, and is not asked to.
+    if not is_stock():
+        found.append(({"encoding": "sparse"}, "precopy"))
     return found
 
 
@@ -130,7 +132,7 @@ class FullDisk(Faults):
 
     def test_full_at_any_byte(self):
         for option_values, mode in ways():
-            for size in (8192, 4 * MIB, 24 * MIB):
+            for size in (8192, 16 * MIB, 60 * MIB):
                 name, end, left = self.take_on(size, **option_values)
                 with self.subTest(mode=mode, size=size):
                     self.assertEqual((end.state, end.error), ("failed", "NoSpace"), end)
@@ -141,7 +143,7 @@ class FullDisk(Faults):
         """Room enough for what the guest has touched, but not for what it might."""
         name, end, left = self.take_on(240 * MIB)
         self.assertEqual(end.state, "completed", end)
-        self.assertEqual(end.result["mode"], "precopy" if is_stock() else "background", end.result)
+        self.assertEqual(end.result["mode"], "paused" if is_stock() else "background", end.result)
         if is_stock():
             self.assertIn("reserved", end.result["mode-reason"])
         self.assertEqual(left, ["memory"])
