@@ -27,8 +27,13 @@ class ServiceCase(TestCase):
     def setUpClass(cls):
         cls.directory = cls.make_class_directory()
         cls.bus = cls.enter_class(PrivateBus())
-        cls.service = cls.enter_class(Service(cls.bus, cls.directory))
+        cls.service = cls.enter_class(Service(cls.bus, cls.directory, emulator=cls.class_emulator()))
         cls.client = cls.enter_class(cls.service.client())
+
+    @classmethod
+    def class_emulator(cls):
+        """Another one than what all tests run."""
+        return None
 
     def setUp(self):
         self._machines = []
