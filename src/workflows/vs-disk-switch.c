@@ -202,11 +202,18 @@ static gboolean
 take_files (VsRun *run, gpointer data, GError **error)
 {
   Files *files = data;
+  VsDomain *domain = vs_run_get_domain (run);
 
   if (!vs_engine_claim_disks (vs_run_get_engine (run), files->def, files->chains, error))
     return FALSE;
-  if (files->show)
-    vs_domain_set_chains (vs_run_get_domain (run), files->chains);
+  if (!files->show)
+    return TRUE;
+  /* Whoever is told of one of them sees both. */
+  g_object_freeze_notify (G_OBJECT (domain));
+  if (vs_domain_is_active (domain))
+    vs_domain_set_live_def (domain, files->def);
+  vs_domain_set_chains (domain, files->chains);
+  g_object_thaw_notify (G_OBJECT (domain));
   return TRUE;
 }
 
@@ -242,10 +249,10 @@ vs_disk_switch_claim (VsRun *run, GError **error)
 }
 
 static gboolean
-set_definitions (VsRun *run, VsDomainDef *live, VsDomainDef *inactive, GError **error)
+write_definitions (VsRun *run, VsDomainDef *live, VsDomainDef *inactive, GError **error)
 {
   return vs_record_set_definition (run, inactive, error)
-         && (live == NULL || vs_record_set_live_definition (run, live, error));
+         && (live == NULL || vs_record_write_live_definition (run, live, error));
 }
 
 /**
@@ -269,7 +276,7 @@ vs_disk_switch_adopt (VsRun *run, GError **error)
   if (present.live != NULL && live == NULL)
     return FALSE;
   inactive = redirect (run, present.inactive, TRUE, error);
-  return inactive != NULL && set_definitions (run, live, inactive, error)
+  return inactive != NULL && write_definitions (run, live, inactive, error)
          && claim (run, live != NULL ? live : inactive, present.chains, TRUE, error);
 }
 
@@ -320,10 +327,11 @@ vs_disk_switch_restore (VsRun *run, GError **error)
   if (present.live != NULL && live == NULL)
     return FALSE;
   inactive = give_back (run, present.inactive, FACT_INACTIVE_BEFORE, error);
-  if (inactive == NULL || !set_definitions (run, live, inactive, error))
+  if (inactive == NULL || !write_definitions (run, live, inactive, error))
     return FALSE;
   /* The guest has its files; whether others know is no reason not to go on. */
-  if (!claim (run, live != NULL ? live : inactive, present.chains, TRUE, &local))
-    g_warning ("The disks of %s can't be looked at after all: %s", inactive->name, local->message);
-  return TRUE;
+  if (claim (run, live != NULL ? live : inactive, present.chains, TRUE, &local))
+    return TRUE;
+  g_warning ("The disks of %s can't be looked at after all: %s", inactive->name, local->message);
+  return live == NULL || vs_record_set_live_definition (run, live, error);
 }
