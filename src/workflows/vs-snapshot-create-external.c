@@ -175,7 +175,8 @@ take_held (VsRun *run, JsonObject *actions, GBytes **variables, GError **error)
 
   vs_steps_hold (run, TRUE);
   ok = vs_steps_is_running (run, &running, error);
-  vs_run_set_flag (run, FACT_RUNNING, running);
+  if (ok)
+    vs_run_set_flag (run, FACT_RUNNING, running);
   vs_steps_expect_stop (run, running ? VMSNAP_STATE_REASON_SNAPSHOTTING : VMSNAP_STATE_REASON_UNKNOWN);
   if (!ok || (has_memory (run) && !vs_memory_save_come_near (run, error)))
     {
