@@ -245,22 +245,38 @@ vs_image_writer_get_sparse_fds (VsImageWriter *self, int *fd, int *direct_fd, GE
   return TRUE;
 }
 
+static void
+release (VsImageWriter *self, guint64 end)
+{
+  if (self->reserved != 0)
+    vs_image_file_release (self->file, end);
+  self->reserved = 0;
+}
+
 /**
  * vs_image_writer_reserve:
  * @self: a new writer whose stream QEMU writes into the file itself
  * @length: of the stream, at most, in bytes; more than was said before
  * @error: %VMSNAP_ERROR_NO_SPACE; %VMSNAP_ERROR_NOT_SUPPORTED: the file system can't do that
  *
- * Makes sure that QEMU's writes will not fail for want of space. What it doesn't use is given back in the end.
+ * Makes sure that QEMU's writes will not fail for want of space. What it doesn't use is given back in the end; what was
+ * got before it turned out to be too little, at once, for others on a disk that is full now. Not the second time, when
+ * QEMU may be writing already.
  *
  * Returns: whether there is room, and nobody else gets it
  */
 gboolean
 vs_image_writer_reserve (VsImageWriter *self, guint64 length, GError **error)
 {
+  gboolean first = self->reserved == 0;
+
   g_return_val_if_fail (self->pipe_fd < 0 && !is_sparse (self), FALSE);
   self->reserved = self->header->stream_offset + length;
-  return vs_image_file_reserve (self->file, self->reserved, error);
+  if (vs_image_file_reserve (self->file, self->reserved, error))
+    return TRUE;
+  if (first)
+    release (self, self->header->stream_offset);
+  return FALSE;
 }
 
 /**
@@ -279,14 +295,6 @@ vs_image_writer_measure (VsImageWriter *self, GError **error)
   guint64 rate = vs_image_file_measure (self->file, offset, error);
 
   return rate > 0 && vs_image_file_cut (self->file, offset, error) ? rate : 0;
-}
-
-static void
-release (VsImageWriter *self, guint64 end)
-{
-  if (self->reserved != 0)
-    vs_image_file_release (self->file, end);
-  self->reserved = 0;
 }
 
 static void
