@@ -47,7 +47,8 @@ has_job (VsRun *run, JsonObject *overlay, gboolean *has, GError **error)
 }
 
 /* Those that the guest writes to now, and those that an earlier life has begun to merge: behind the device of such a disk
- * is a node of the job's own until it is done. @begun: some may be merged already. */
+ * is a node of the job's own until it is done. @begun: some may be merged already. What is in the overlay of a disk that
+ * has its base again is of no use any more, be it that an earlier life merged it and didn't get to say so. */
 static GPtrArray *
 list_active (VsRun *run, gboolean *begun, GError **error)
 {
@@ -70,6 +71,8 @@ list_active (VsRun *run, gboolean *begun, GError **error)
         g_ptr_array_add (active, overlay);
       else
         *begun = TRUE;
+      if (!merging && node != NULL && g_strcmp0 (node, vs_overlay_get (overlay, VS_OVERLAY_BASE_NODE)) == 0)
+        json_object_set_boolean_member (overlay, VS_OVERLAY_MERGED, TRUE);
       *begun = *begun || merging;
     }
   return g_steal_pointer (&active);
@@ -148,21 +151,6 @@ wait_for_good (VsRun *run, JsonObject *overlay, GError **error)
   return wait_until_level (run, overlay, QMP_NO_TIMEOUT, error);
 }
 
-/* A guest that ran may go on once it is on record what is merged; or while nothing is. */
-static gboolean
-give_disks_back (VsRun *run, GPtrArray *active, GError **error)
-{
-  gboolean running, ok;
-
-  if (!vs_steps_is_running (run, &running, error)
-      || (running && !vs_steps_stop (run, VMSNAP_STATE_REASON_SNAPSHOTTING, error)))
-    return FALSE;
-  ok = for_each (run, active, wait_for_good, error) && for_each (run, active, complete_merge, error);
-  if (vs_run_write_journal (run, ok ? error : NULL))
-    return (ok && vs_overlays_remove (run, error)) || (vs_steps_restore_running (run, NULL) && FALSE);
-  return FALSE;
-}
-
 static void
 forget_jobs (VsRun *run)
 {
@@ -174,6 +162,36 @@ forget_jobs (VsRun *run)
 
       qmp_job_dismiss (monitor, id);
     }
+}
+
+/* Of overlays that no disk uses any more. A guest that ran may go on once they are gone, or it is on record which are
+ * merged: on a full disk the one works without the other. */
+static gboolean
+drop_overlays (VsRun *run, GError **error)
+{
+  gboolean noted = vs_run_write_journal (run, NULL);
+
+  if (vs_overlays_remove (run, error))
+    return TRUE;
+  if (noted)
+    vs_steps_restore_running (run, NULL);
+  return FALSE;
+}
+
+/* A guest that ran may go on once it is on record what is merged; or while nothing is. */
+static gboolean
+give_disks_back (VsRun *run, GPtrArray *active, GError **error)
+{
+  gboolean running;
+
+  if (!vs_steps_is_running (run, &running, error)
+      || (running && !vs_steps_stop (run, VMSNAP_STATE_REASON_SNAPSHOTTING, error)))
+    return FALSE;
+  if (for_each (run, active, wait_for_good, error) && for_each (run, active, complete_merge, error))
+    return drop_overlays (run, error);
+  if (vs_run_write_journal (run, NULL))
+    vs_steps_restore_running (run, NULL);
+  return FALSE;
 }
 
 static gboolean
@@ -200,7 +218,7 @@ merge_online (VsRun *run, GError **error)
     return FALSE;
   if (active->len == 0)
     forget_jobs (run);
-  return (active->len > 0 ? merge_active (run, active, error) : vs_overlays_remove (run, error))
+  return (active->len > 0 ? merge_active (run, active, error) : drop_overlays (run, error))
          && vs_steps_restore_running (run, error);
 }
 
