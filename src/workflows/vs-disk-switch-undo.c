@@ -10,6 +10,7 @@
 #include "vs-disk-switch.h"
 
 #include "qmp-job.h"
+#include "qmp-json.h"
 #include "vmsnap-error.h"
 #include "vs-image-tool.h"
 #include "vs-nodes.h"
@@ -22,7 +23,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-/* A guest that writes faster than that can follow is stopped a little earlier. */
+/* How long nothing may come nearer to its end: a guest that writes faster than that can follow is stopped a little
+ * earlier. */
 #define READY_TIMEOUT (30 * G_USEC_PER_SEC)
 
 static char *
@@ -98,8 +100,30 @@ begin_merge (VsRun *run, JsonObject *overlay, GError **error)
                         error);
 }
 
+/* How much is to be copied still; G_MAXINT64: not known. */
+static gint64
+get_remaining (VsRun *run, JsonObject *overlay)
+{
+  QmpClient *monitor = vs_run_get_monitor (run, NULL);
+  g_autofree char *id = job_id (run, overlay);
+  g_autoptr (JsonNode) reply = monitor != NULL ? qmp_client_call (monitor, "query-jobs", NULL, NULL, NULL) : NULL;
+  JsonArray *jobs = reply != NULL ? qmp_json_node_get_array (reply) : NULL;
+
+  for (guint i = 0; jobs != NULL && i < json_array_get_length (jobs); i++)
+    {
+      JsonObject *job = qmp_json_array_get_object (jobs, i);
+      gint64 done, total;
+
+      if (g_strcmp0 (qmp_json_get_string (job, "id"), id) == 0 && qmp_json_get_int (job, "current-progress", &done)
+          && qmp_json_get_int (job, "total-progress", &total))
+        return total - done;
+    }
+  return G_MAXINT64;
+}
+
+/* @level: (out): whether it is; it isn't yet when the time is over */
 static gboolean
-wait_until_level (VsRun *run, JsonObject *overlay, gint64 timeout, GError **error)
+wait_until_level (VsRun *run, JsonObject *overlay, gint64 timeout, gboolean *level, GError **error)
 {
   QmpClient *monitor = vs_run_get_monitor (run, error);
   g_autofree char *id = job_id (run, overlay);
@@ -107,8 +131,8 @@ wait_until_level (VsRun *run, JsonObject *overlay, gint64 timeout, GError **erro
 
   if (monitor == NULL)
     return FALSE;
-  if (qmp_job_wait_until_ready (monitor, id, timeout, &local)
-      || (timeout != QMP_NO_TIMEOUT && g_error_matches (local, VMSNAP_ERROR, VMSNAP_ERROR_TIMEOUT)))
+  *level = qmp_job_wait_until_ready (monitor, id, timeout, &local);
+  if (*level || (timeout != QMP_NO_TIMEOUT && g_error_matches (local, VMSNAP_ERROR, VMSNAP_ERROR_TIMEOUT)))
     return TRUE;
   g_propagate_error (error, g_steal_pointer (&local));
   return FALSE;
@@ -139,16 +163,31 @@ for_each (VsRun *run, GPtrArray *overlays, gboolean (*func) (VsRun *run, JsonObj
   return TRUE;
 }
 
+/* For as long as less and less is left: the guest runs meanwhile. */
 static gboolean
 wait_a_while (VsRun *run, JsonObject *overlay, GError **error)
 {
-  return wait_until_level (run, overlay, READY_TIMEOUT, error);
+  gint64 left = G_MAXINT64;
+  gint64 before;
+  gboolean level;
+
+  do
+    {
+      before = left;
+      if (!wait_until_level (run, overlay, READY_TIMEOUT, &level, error))
+        return FALSE;
+      left = level ? 0 : get_remaining (run, overlay);
+    }
+  while (!level && left < before);
+  return TRUE;
 }
 
 static gboolean
 wait_for_good (VsRun *run, JsonObject *overlay, GError **error)
 {
-  return wait_until_level (run, overlay, QMP_NO_TIMEOUT, error);
+  gboolean level;
+
+  return wait_until_level (run, overlay, QMP_NO_TIMEOUT, &level, error);
 }
 
 static void
