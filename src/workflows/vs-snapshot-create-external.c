@@ -233,6 +233,20 @@ switch_disks (VsRun *run, GError **error)
   return vs_run_get_flag (run, FACT_ACTIVE) ? switch_online (run, error) : switch_offline (run, error);
 }
 
+/* The file systems needn't be frozen while the disks are merged back, and mustn't stay so when that fails. A guest that
+ * stands still may do so for the merge's sake, and is left to the freeze's own undo. */
+static void
+thaw_first (VsRun *run)
+{
+  gboolean running = FALSE;
+
+  if (!vs_quiesce_applies (run))
+    return;
+  vs_steps_let_run (run, NULL);
+  if (vs_steps_is_running (run, &running, NULL) && running)
+    vs_quiesce_undo (run, NULL);
+}
+
 /* Whatever of it happened, the memory and the definitions included. When the guest may run again is the disks' to say. */
 static gboolean
 unswitch (VsRun *run, GError **error)
@@ -243,6 +257,7 @@ unswitch (VsRun *run, GError **error)
   if (has_memory (run) && !vs_memory_save_stop (run, error))
     return FALSE;
   vs_steps_hold (run, FALSE);
+  thaw_first (run);
   return vs_disk_switch_undo (run, error) && vs_steps_restore_running (run, error)
          && (internal->len == 0 || vs_tags_delete (run, vs_run_get_string (run, FACT_TAG), error))
          && (nvram == NULL || vs_nvram_forget (run, nvram, error));
