@@ -274,7 +274,8 @@ vs_migration_leave (VsRun *run, GError **error)
  * @error: %VMSNAP_ERROR_HYPERVISOR_GONE, …
  *
  * QEMU has handed the disks over to whoever loads the image, and takes them back only with `cont`; anything else that
- * writes to them would break it. So a guest that stood still is let go for the moment between two commands.
+ * writes to them is refused, or would break it. So a guest that stood still is let go for the moment between two
+ * commands; one that ran is let go for good, and what its user wants of it is settled later.
  *
  * Returns: whether the guest can go on
  */
@@ -283,8 +284,10 @@ vs_migration_take_disks_back (VsRun *run, GError **error)
 {
   g_autofree char *status = vs_steps_get_status (run, NULL);
 
-  if (g_strcmp0 (status, "postmigrate") != 0 || vs_run_get_flag (run, FACT_RUNNING))
+  if (g_strcmp0 (status, "postmigrate") != 0)
     return TRUE;
+  if (vs_run_get_flag (run, FACT_RUNNING))
+    return vs_steps_cont (run, VMSNAP_STATE_REASON_UNKNOWN, error);
   qmp_client_send (vs_run_get_monitor (run, NULL), "cont", NULL);
   return vs_steps_stop (run, VMSNAP_STATE_REASON_USER, error);
 }
