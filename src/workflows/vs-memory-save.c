@@ -170,13 +170,18 @@ vs_memory_save_prepare (VsRun *run, GError **error)
  * @run: a run, also one of a next life
  * @error: %VMSNAP_ERROR_IO
  *
- * Undoes vs_memory_save_prepare(), whatever of it was done; nobody writes any more.
+ * Undoes vs_memory_save_prepare(), whatever of it was done; nobody writes any more. A descriptor that QEMU still had
+ * would keep the file's space.
  *
  * Returns: whether the image is gone
  */
 gboolean
 vs_memory_save_forget (VsRun *run, GError **error)
 {
+  Memory *self = vs_run_get_tool (run);
+
+  if (self == NULL || self->uri != NULL)
+    vs_migration_take_back (run, self != NULL ? self->set : -1);
   vs_run_set_tool (run, NULL, NULL);
   return vs_memory_file_remove (run, error);
 }
@@ -395,7 +400,11 @@ vs_memory_save_stop (VsRun *run, GError **error)
          ? let_finish (run, error)
          : vs_migration_stop (run, self != NULL ? self->writer : NULL, error);
   if (ok && self != NULL)
-    self->is_at_risk = FALSE;
+    {
+      self->is_at_risk = FALSE;
+      /* What comes now may need the room. */
+      g_clear_error (&(GError *){ vs_image_writer_abort (self->writer) });
+    }
   if (ok && vs_run_get_monitor (run, NULL) != NULL)
     vs_migration_configure (run, VS_MIGRATION_PLAIN, NULL);
   return ok && (vs_run_get_monitor (run, NULL) == NULL || vs_migration_take_disks_back (run, error));
