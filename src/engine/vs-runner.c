@@ -268,6 +268,8 @@ thread_main (gpointer user_data)
     settle (self);
   else
     run_forward (self, 0);
+  /* It may have files and programs to end, for which the main thread doesn't wait. */
+  vs_run_set_tool (self, NULL, NULL);
   vs_run_invoke_on_main (on_done, self);
   return NULL;
 }
