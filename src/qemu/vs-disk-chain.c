@@ -56,6 +56,21 @@ vs_disk_file_id (const char *path, GError **error)
   return NULL;
 }
 
+/**
+ * vs_disk_file_id_is_akin:
+ * @id: what vs_disk_file_id() said of a file
+ * @other: what it said of one of the same path, maybe before the host was started anew: its devices may have got other
+ *   numbers by that
+ *
+ * Returns: whether both can be the same file
+ */
+gboolean
+vs_disk_file_id_is_akin (const char *id, const char *other)
+{
+  return g_str_has_prefix (id, "file:") && g_str_has_prefix (other, "file:")
+         && g_str_equal (strrchr (id, ':'), strrchr (other, ':'));
+}
+
 /* What the first bytes say. Not to choose a format by, for the guest may have written them: only to catch mistakes. */
 static gboolean
 check_format (const char *path, const char *format, int fd, GError **error)

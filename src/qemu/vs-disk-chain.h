@@ -58,6 +58,8 @@ GStrv vs_disk_chain_get_paths (const VsDiskChain *chain);
 const char *vs_disk_chain_writable_id (const VsDiskChain *chain);
 char *vs_disk_file_id (const char *path,
                        GError **error);
+gboolean vs_disk_file_id_is_akin (const char *id,
+                                  const char *other);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VsDiskChain, vs_disk_chain_unref)
 

@@ -20,6 +20,7 @@
 #include "vs-steps.h"
 #include "vs-tags.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -261,16 +262,40 @@ merge_online (VsRun *run, GError **error)
          && vs_steps_restore_running (run, error);
 }
 
+/* Where it can't be told whether there is anything in it, there may be something to lose. */
 static gboolean
-has_content (JsonObject *overlay)
+look_inside (JsonObject *overlay, gboolean *empty, GError **error)
 {
-  int fd = open (vs_overlay_get (overlay, VS_OVERLAY_PATH), O_RDONLY | O_CLOEXEC);
-  gboolean empty = TRUE;
-  gboolean ok = fd >= 0 && vs_qcow2_is (fd) && vs_qcow2_is_empty (fd, &empty, NULL);
+  const char *path = vs_overlay_get (overlay, VS_OVERLAY_PATH);
+  int fd = open (path, O_RDONLY | O_CLOEXEC);
+  gboolean ok;
 
-  if (fd >= 0)
-    close (fd);
-  return ok && !empty;
+  if (fd < 0)
+    {
+      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IO, "Can't open the overlay %s: %s", path, g_strerror (errno));
+      return FALSE;
+    }
+  ok = vs_qcow2_is (fd);
+  if (!ok)
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IMAGE_CORRUPT, "The overlay %s is no qcow2 image any more", path);
+  else if (!(ok = vs_qcow2_is_empty (fd, empty, error)))
+    g_prefix_error (error, "The overlay %s can't be read: ", path);
+  close (fd);
+  return ok;
+}
+
+static gboolean
+merge_file (const char *tool, JsonObject *overlay, GError **error)
+{
+  gboolean there, empty;
+
+  if (vs_overlay_has (overlay, VS_OVERLAY_MERGED))
+    return TRUE;
+  if (!vs_overlay_files_find (overlay, &there, error) || (there && !look_inside (overlay, &empty, error)))
+    return FALSE;
+  return !there || empty
+         || vs_image_overlay_commit (tool, vs_overlay_get (overlay, VS_OVERLAY_PATH),
+                                     vs_overlay_has (overlay, VS_OVERLAY_REUSE), error);
 }
 
 /* An overlay that was there before was empty when it was looked at, and is so again. */
@@ -282,14 +307,8 @@ merge_offline (VsRun *run, GError **error)
   if (tool == NULL)
     return FALSE;
   for (guint i = 0; i < vs_overlays_count (run); i++)
-    {
-      JsonObject *overlay = vs_overlays_get (run, i);
-
-      if (!vs_overlay_has (overlay, VS_OVERLAY_MERGED) && vs_overlay_files_holds (overlay) && has_content (overlay)
-          && !vs_image_overlay_commit (tool, vs_overlay_get (overlay, VS_OVERLAY_PATH),
-                                       vs_overlay_has (overlay, VS_OVERLAY_REUSE), error))
-        return FALSE;
-    }
+    if (!merge_file (tool, vs_overlays_get (run, i), error))
+      return FALSE;
   return TRUE;
 }
 

@@ -360,21 +360,61 @@ vs_overlay_files_make (VsRun *run, GError **error)
 }
 
 static gboolean
+stands_on_base (JsonObject *overlay)
+{
+  int fd = open (vs_overlay_get (overlay, VS_OVERLAY_PATH), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  g_autoptr (VsQcow2Header) header = fd >= 0 && vs_qcow2_is (fd) ? vs_qcow2_read_header (fd, NULL) : NULL;
+
+  if (fd >= 0)
+    close (fd);
+  return header != NULL && g_strcmp0 (header->backing_file, vs_overlay_get (overlay, VS_OVERLAY_BASE_PATH)) == 0;
+}
+
+/* When the host was started anew its devices may have other numbers: then what is in it counts, too. */
+static gboolean
 is_ours (JsonObject *overlay)
 {
   const char *made = vs_overlay_get (overlay, VS_OVERLAY_MADE);
   g_autofree char *id = made != NULL ? vs_disk_file_id (vs_overlay_get (overlay, VS_OVERLAY_PATH), NULL) : NULL;
 
-  return id != NULL && g_str_equal (id, made);
+  return id != NULL
+         && (g_str_equal (id, made) || (vs_disk_file_id_is_akin (id, made) && stands_on_base (overlay)));
 }
 
-/* Whether the file that is there is the one of this run. */
-gboolean
-vs_overlay_files_holds (JsonObject *overlay)
+/* Not when nothing can be seen where it was: its file system may not be mounted. */
+static gboolean
+is_gone (JsonObject *overlay)
 {
-  return is_ours (overlay)
-         || (vs_overlay_has (overlay, VS_OVERLAY_REUSE)
-             && g_file_test (vs_overlay_get (overlay, VS_OVERLAY_PATH), G_FILE_TEST_EXISTS));
+  const char *path = vs_overlay_get (overlay, VS_OVERLAY_PATH);
+  g_autofree char *directory = g_path_get_dirname (path);
+  struct stat st;
+
+  return lstat (path, &st) != 0 && errno == ENOENT && g_file_test (directory, G_FILE_TEST_IS_DIR);
+}
+
+/**
+ * vs_overlay_files_find:
+ * @overlay: one that was made, or found
+ * @there: (out): whether it still is
+ * @error: %VMSNAP_ERROR_IO
+ *
+ * What is in it would be lost if another file, or none, was taken for it.
+ *
+ * Returns: whether that could be told
+ */
+gboolean
+vs_overlay_files_find (JsonObject *overlay, gboolean *there, GError **error)
+{
+  const char *path = vs_overlay_get (overlay, VS_OVERLAY_PATH);
+
+  *there = is_ours (overlay) || (vs_overlay_has (overlay, VS_OVERLAY_REUSE) && g_file_test (path, G_FILE_TEST_EXISTS));
+  if (*there || is_gone (overlay))
+    return TRUE;
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IO,
+               "The overlay of disk %s, %s, can't be found, or another file is in its place; what the guest has written is "
+               "in it. Mount its file system, or put it back",
+               vs_overlay_get (overlay, VS_OVERLAY_TARGET), path);
+  return FALSE;
 }
 
 static gboolean

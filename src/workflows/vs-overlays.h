@@ -60,7 +60,9 @@ gboolean vs_overlay_files_check (VsRun *run,
                                  GError **error);
 gboolean vs_overlay_files_make (VsRun *run,
                                 GError **error);
-gboolean vs_overlay_files_holds (JsonObject *overlay);
+gboolean vs_overlay_files_find (JsonObject *overlay,
+                                gboolean *there,
+                                GError **error);
 gboolean vs_overlay_files_remove (VsRun *run,
                                   GError **error);
 

@@ -100,6 +100,16 @@ test_chain (Fixture *f, gconstpointer data)
 }
 
 static void
+test_akin_with_other_device_numbers (Fixture *f, gconstpointer data)
+{
+  g_assert_true (vs_disk_file_id_is_akin ("file:8:1:42", "file:8:1:42"));
+  g_assert_true (vs_disk_file_id_is_akin ("file:8:1:42", "file:0:51:42"));
+  g_assert_false (vs_disk_file_id_is_akin ("file:8:1:42", "file:8:1:142"));
+  g_assert_false (vs_disk_file_id_is_akin ("file:8:1:42", "block:8:42"));
+  g_assert_false (vs_disk_file_id_is_akin ("block:8:42", "block:8:42"));
+}
+
+static void
 test_same_file_other_name (Fixture *f, gconstpointer data)
 {
   g_autoptr (VsDiskChain) one = NULL;
@@ -270,6 +280,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   ADD ("active-file-first-base-last", test_chain);
+  ADD ("akin-with-other-device-numbers", test_akin_with_other_device_numbers);
   ADD ("same-file-has-the-same-id-by-any-name", test_same_file_other_name);
   ADD ("raw-base", test_raw_base);
   ADD ("forty-files-deep", test_deep_chain);
