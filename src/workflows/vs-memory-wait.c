@@ -13,6 +13,8 @@
  * milliseconds, before it is stopped for good. */
 #define PATIENT_ROUNDS 4
 #define LONGEST_STOP 1000
+/* The same for a caller that insists on a short one. */
+#define LONGEST_LIVE_STOP 200
 
 typedef struct
 {
@@ -78,13 +80,16 @@ stop_guest (Wait *wait, GError **error)
 static gboolean
 help_converge (Wait *wait, const VsMigrationLook *look, GError **error)
 {
+  gint64 longest;
+
   if (wait->state == NULL || look->rounds <= wait->rounds || look->rounds < PATIENT_ROUNDS)
     return TRUE;
   wait->rounds = look->rounds;
-  if (wait->limit > LONGEST_STOP)
+  longest = vs_run_get_flag (wait->run, FACT_LIVE) ? LONGEST_LIVE_STOP : LONGEST_STOP;
+  if (wait->limit > longest)
     return TRUE;
   wait->limit *= 2;
-  if (wait->limit > LONGEST_STOP)
+  if (wait->limit > longest)
     return stop_guest (wait, error);
   return vs_steps_call (wait->run, "migrate-set-parameters", qmp_args_new ("i:downtime-limit", wait->limit, NULL), error);
 }
