@@ -28,8 +28,8 @@ check_undefine (VsEngine *self, VsDomain *domain, VsUndefineFlags flags, GError 
   if (snapshots > 0 && (flags & VS_UNDEFINE_SNAPSHOTS_METADATA) == 0)
     {
       g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_HAS_SNAPSHOTS,
-                   "%s has %u snapshot%s; delete them, or give snapshots-metadata to forget them (what is in the disks "
-                   "stays there)",
+                   "%s has %u snapshot%s; delete them, or give snapshots-metadata to forget them (what is in the disks, "
+                   "and their memory's files, stay)",
                    name, snapshots, snapshots == 1 ? "" : "s");
       return FALSE;
     }

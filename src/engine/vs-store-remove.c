@@ -31,6 +31,28 @@ remove_tree (const char *path)
   g_rmdir (path);
 }
 
+/* Of a domain that was renamed away. The memory of its snapshots stays, as what is in its disks does: for snapshots that
+ * are put on record again. */
+static void
+finish_removal (const char *away, const char *home)
+{
+  g_autofree char *memory = g_build_filename (away, VS_STORE_MEMORY, NULL);
+  g_autofree char *kept = g_build_filename (home, VS_STORE_MEMORY, NULL);
+  g_autofree char *parent = g_path_get_dirname (home);
+
+  if (g_rmdir (memory) != 0 && errno == ENOTEMPTY)
+    {
+      if (g_mkdir_with_parents (home, 0700) != 0 || g_rename (memory, kept) != 0)
+        {
+          g_warning ("The memory of snapshots in %s can't be moved to %s: %s", memory, kept, g_strerror (errno));
+          return;
+        }
+      vs_store_sync_dir (home);
+      vs_store_sync_dir (parent);
+    }
+  remove_tree (away);
+}
+
 /* What an undefine that was cut short had already renamed away. */
 static void
 finish_removals (VsStore *self)
@@ -43,7 +65,9 @@ finish_removals (VsStore *self)
     if (g_str_has_suffix (name, REMOVED))
       {
         g_autofree char *path = g_build_filename (domains, name, NULL);
-        remove_tree (path);
+        g_autofree char *home = g_strndup (path, strlen (path) - strlen (REMOVED));
+
+        finish_removal (path, home);
       }
 }
 
@@ -106,7 +130,7 @@ vs_store_recover (VsStore *self)
  * @uuid: a domain's uuid
  * @error: where to put %VMSNAP_ERROR_IO
  *
- * Removes all files of a domain, all or none of them: the directory is renamed first.
+ * Removes all files of a domain but the memory of its snapshots, all or none of them: the directory is renamed first.
  *
  * Returns: whether they are gone
  */
@@ -118,7 +142,7 @@ vs_store_remove_domain (VsStore *self, const char *uuid, GError **error)
   g_autofree char *parent = g_path_get_dirname (path);
   int err;
 
-  remove_tree (away);
+  finish_removal (away, path);
   if (g_rename (path, away) != 0 && errno != ENOENT)
     {
       err = errno;
@@ -126,7 +150,7 @@ vs_store_remove_domain (VsStore *self, const char *uuid, GError **error)
       return FALSE;
     }
   vs_store_sync_dir (parent);
-  remove_tree (away);
+  finish_removal (away, path);
   return TRUE;
 }
 

@@ -13,6 +13,7 @@
 
 #include "vmsnap-error.h"
 #include "vs-disk-chain.h"
+#include "vs-engine.h"
 #include "vs-file-access.h"
 #include "vs-image-tool.h"
 #include "vs-overlays.h"
@@ -80,7 +81,8 @@ check_absent (JsonObject *overlay, GError **error)
 static char *
 describe_making (JsonObject *overlay)
 {
-  g_autofree char *path = g_shell_quote (vs_overlay_get (overlay, VS_OVERLAY_PATH));
+  g_autofree char *free_path = g_strconcat (vs_overlay_get (overlay, VS_OVERLAY_PATH), ".new", NULL);
+  g_autofree char *path = g_shell_quote (free_path);
   g_autofree char *base = g_shell_quote (vs_overlay_get (overlay, VS_OVERLAY_BASE_PATH));
 
   return g_strdup_printf ("qemu-img create -u -f qcow2 -F %s -b %s %s %" G_GINT64_FORMAT,
@@ -94,7 +96,7 @@ refuse_reuse (JsonObject *overlay, const char *why, GError **error)
   g_autofree char *command = describe_making (overlay);
 
   g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT,
-               "%s can't be reused as the overlay of disk %s: %s. This command makes one that can: %s",
+               "%s can't be reused as the overlay of disk %s: %s. Choose another path; this command makes one that can be used: %s",
                vs_overlay_get (overlay, VS_OVERLAY_PATH), vs_overlay_get (overlay, VS_OVERLAY_TARGET), why, command);
   return FALSE;
 }
@@ -162,7 +164,13 @@ check_header (JsonObject *overlay, int fd, GError **error)
 }
 
 static gboolean
-check_reused (JsonObject *overlay, GError **error)
+check_unused (VsRun *run, gpointer path, GError **error)
+{
+  return vs_engine_check_unused (vs_run_get_engine (run), path, error);
+}
+
+static gboolean
+check_reused (VsRun *run, JsonObject *overlay, GError **error)
 {
   const char *path = vs_overlay_get (overlay, VS_OVERLAY_PATH);
   g_autofree char *of_whom = g_strdup_printf ("the overlay of disk %s that is to be reused",
@@ -171,6 +179,11 @@ check_reused (JsonObject *overlay, GError **error)
   gboolean ok;
   int fd;
 
+  if (!vs_run_on_main (run, check_unused, (gpointer) path, error))
+    {
+      g_prefix_error (error, "It can't be the overlay of disk %s: ", vs_overlay_get (overlay, VS_OVERLAY_TARGET));
+      return FALSE;
+    }
   if (!vs_file_access_check (path, TRUE, of_whom, &st, error))
     return FALSE;
   fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -192,7 +205,7 @@ vs_overlay_files_check (VsRun *run, GError **error)
     {
       JsonObject *overlay = vs_overlays_get (run, i);
 
-      if (vs_overlay_has (overlay, VS_OVERLAY_REUSE) ? !check_reused (overlay, error)
+      if (vs_overlay_has (overlay, VS_OVERLAY_REUSE) ? !check_reused (run, overlay, error)
                                                      : !check_directory (overlay, error) || !check_absent (overlay, error))
         return FALSE;
     }

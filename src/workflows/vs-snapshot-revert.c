@@ -103,6 +103,25 @@ note_present (VsDomain *domain, VsSnapshotDef *def, JsonObject *facts, GError **
   return TRUE;
 }
 
+/* What is inside a file goes back to what it was then: with what a later snapshot froze in it. */
+static gboolean
+check_not_frozen (VsEngine *engine, VsSnapshotDef *def, GError **error)
+{
+  for (guint i = 0; i < def->disks->len; i++)
+    {
+      const VsSnapshotDiskDef *kept = g_ptr_array_index (def->disks, i);
+      const VsDiskDef *disk = vs_domain_def_find_disk (def->domain, kept->target);
+
+      if (kept->snapshot == VMSNAP_LOCATION_INTERNAL && disk != NULL && disk->path != NULL
+          && !vs_engine_check_not_frozen (engine, disk->path, error))
+        {
+          g_prefix_error (error, "Disk %s can't go back to '%s': ", kept->target, def->name);
+          return FALSE;
+        }
+    }
+  return TRUE;
+}
+
 static gboolean
 check (VsEngine *engine, VsDomain *domain, JsonObject *facts, GError **error)
 {
@@ -120,9 +139,12 @@ check (VsEngine *engine, VsDomain *domain, JsonObject *facts, GError **error)
   if (vs_snapshot_def_get_location (def) != VMSNAP_LOCATION_INTERNAL || def->domain == NULL)
     {
       g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED,
-                   "%s is not an internal snapshot; this version reverts to internal ones only", name);
+                   "%s is not an internal snapshot; this version reverts to internal ones only. Its memory can be restored "
+                   "with a definition that names new overlays over its disks: see restore in vmsnapctl(1)", name);
       return FALSE;
     }
+  if (!check_not_frozen (engine, def, error))
+    return FALSE;
   if (!json_object_get_boolean_member (facts, FACT_FORCE)
       && !vs_save_refuse_managed (domain, ", give force to have it removed", error))
     return FALSE;

@@ -21,10 +21,31 @@
 #define FACT_DISCARD "discard-managed-save"
 #define FACT_CREATE "create"
 
+/* What a snapshot is kept in isn't written, whichever way a definition came to name it. */
+static gboolean
+check_not_frozen (VsRun *run, GError **error)
+{
+  GPtrArray *disks = vs_run_get_def (run)->disks;
+
+  for (guint i = 0; i < disks->len; i++)
+    {
+      const VsDiskDef *disk = g_ptr_array_index (disks, i);
+
+      if (disk->path != NULL && !disk->readonly && !disk->is_cdrom
+          && !vs_engine_check_not_frozen (vs_run_get_engine (run), disk->path, error))
+        {
+          g_prefix_error (error, "Disk %s of %s: ", disk->target, vs_run_get_def (run)->name);
+          return FALSE;
+        }
+    }
+  return TRUE;
+}
+
 static gboolean
 take_disks (VsRun *run, gpointer chains, GError **error)
 {
-  if (!vs_engine_claim_disks (vs_run_get_engine (run), vs_run_get_def (run), chains, error))
+  if (!check_not_frozen (run, error)
+      || !vs_engine_claim_disks (vs_run_get_engine (run), vs_run_get_def (run), chains, error))
     return FALSE;
   vs_domain_set_chains (vs_run_get_domain (run), chains);
   return TRUE;

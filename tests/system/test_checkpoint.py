@@ -3,9 +3,10 @@
 """Full checkpoints: the memory and all disks of a guest at one instant, while it goes on."""
 
 import os
+import pathlib
 import stat
 
-from vmsnaptest import main
+from vmsnaptest import MANAGER, main
 
 from machines import SNAPSHOT
 from checkpoints import CheckpointCase, harsh_emulator
@@ -57,6 +58,46 @@ class UnderLoad(CheckpointCase):
         self.assert_one_instant(checkpoint)
         self.assert_one_instant(second)
         self.assert_whole(machine)
+
+
+class WhatIsFrozen(CheckpointCase):
+    """The files that a checkpoint is kept in are not written, whichever way a definition came to name them."""
+
+    def test_nothing_writes_to_them_and_undefine_keeps_the_memory(self):
+        before = self.undefined_machine(disks=None)
+        before.define().boot()
+        before.witness.dirty(16)
+        xml = before.xml()
+        checkpoint = self.take(before)
+        marks = [pathlib.Path(disk.path).read_bytes()[:1 << 20] for disk in checkpoint.frozen]
+        before.witness.close()
+        before.call("PowerOff")
+        for call in (lambda: self.restore_in_place(checkpoint), lambda: self.start_again(before, xml)):
+            self.assert_job_fails("InvalidState", ["frozen by the snapshot 'one'", checkpoint.frozen[0].path], call())
+        self.assertEqual([pathlib.Path(disk.path).read_bytes()[:1 << 20] for disk in checkpoint.frozen], marks)
+        self.assert_one_instant(checkpoint)
+        before.call("Undefine", snapshots_metadata=True)
+        self.assertTrue(checkpoint.memory.exists())
+        self.service.restart()
+        self.assertTrue(checkpoint.memory.exists())
+        self.assertFalse(before.is_there())
+        self.assert_one_instant(checkpoint)
+
+    def restore_in_place(self, checkpoint):
+        fd = os.open(checkpoint.memory, os.O_RDONLY)
+        try:
+            return self.client.call(MANAGER, "Manager", "RestoreDomain", "h", 0, fds=[fd])
+        finally:
+            os.close(fd)
+
+    def start_again(self, machine, xml):
+        machine.call_manager("DefineDomain", xml)
+        return machine.call("Start")
+
+    def test_what_is_left_out_is_warned_of(self):
+        machine = self.loaded()
+        result = machine.run("CreateSnapshot", "s", "part", disks={"vdb": {"snapshot": "none"}})
+        self.assertIn("vdb is left out", result["warning"])
 
 
 class Modes(CheckpointCase):
