@@ -13,6 +13,7 @@
 
 /* Where QEMU puts its displays. */
 #define FIRST_DISPLAY_PORT 5900
+#define SPREAD 64
 #define LAST_DISPLAY_PORT 6900
 
 static gboolean
@@ -338,7 +339,7 @@ vs_command_line_build (VsDomainDef *def, VsHypervisor *hypervisor, const VsComma
  * Looks for a port that nobody listens on, for @spice_port of #VsCommandLineContext. Somebody else may take it before
  * QEMU does.
  *
- * Returns: a TCP port from 5900 on, or -1
+ * Returns: a TCP port above 5900, or -1
  */
 int
 vs_command_line_free_port (const char *address, GError **error)
@@ -350,7 +351,8 @@ vs_command_line_free_port (const char *address, GError **error)
       g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_ARGUMENT, "'%s' is not an IP address", address);
       return -1;
     }
-  for (guint16 port = FIRST_DISPLAY_PORT; port < LAST_DISPLAY_PORT; port++)
+  /* Not always from the first, for others who look at the same time find the same. */
+  for (guint16 port = FIRST_DISPLAY_PORT + g_random_int_range (0, SPREAD); port < LAST_DISPLAY_PORT; port++)
     {
       g_autoptr (GSocketAddress) candidate = g_inet_socket_address_new (inet, port);
       g_autoptr (GSocket) socket
