@@ -9,10 +9,26 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* What is written to find out how fast that is: enough for a disk to show itself, and little beside a guest's memory. */
 #define TRIAL_SIZE (8 * 1024 * 1024)
+
+/* Those write each block anew, so that what is reserved may still not be enough: btrfs, bcachefs, ZFS. */
+static gboolean
+copies_on_write (int fd)
+{
+  static const guint32 kinds[] = { 0x9123683e, 0xca451a4e, 0x2fc12fc1 };
+  struct statfs fs;
+
+  if (fstatfs (fd, &fs) != 0)
+    return FALSE;
+  for (gsize i = 0; i < G_N_ELEMENTS (kinds); i++)
+    if ((guint32)fs.f_type == kinds[i])
+      return TRUE;
+  return FALSE;
+}
 
 /**
  * vs_image_file_reserve:
@@ -27,7 +43,7 @@
 gboolean
 vs_image_file_reserve (VsImageFile *self, guint64 end, GError **error)
 {
-  int number;
+  int number = 0;
 
   if (self->is_device)
     {
@@ -37,19 +53,17 @@ vs_image_file_reserve (VsImageFile *self, guint64 end, GError **error)
                    " MiB are needed", self->size >> 20, end >> 20);
       return FALSE;
     }
-  while (fallocate (self->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)end) != 0)
-    {
-      number = errno;
-      if (number == EINTR)
-        continue;
-      if (number == EOPNOTSUPP || number == ENOSYS)
-        g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED, "its file system can't reserve space");
-      else
-        g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NO_SPACE, "%" G_GUINT64_FORMAT " MiB can't be reserved: %s",
-                     end >> 20, g_strerror (number));
-      return FALSE;
-    }
-  return TRUE;
+  do
+    number = copies_on_write (self->fd)                                          ? EOPNOTSUPP
+             : fallocate (self->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)end) == 0 ? 0
+                                                                                 : errno;
+  while (number == EINTR);
+  if (number == EOPNOTSUPP || number == ENOSYS)
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED, "its file system can't reserve space");
+  else if (number != 0)
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NO_SPACE, "%" G_GUINT64_FORMAT " MiB can't be reserved: %s", end >> 20,
+                 g_strerror (number));
+  return number == 0;
 }
 
 /**
