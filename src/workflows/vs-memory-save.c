@@ -106,21 +106,32 @@ static void
 warn_of_slowness (VsRun *run, guint64 rate)
 {
   guint64 memory = MIN (vs_run_get_def (run)->memory, vs_steps_resident_memory (run));
-  g_autofree char *warning = NULL;
 
-  if (rate >= SLOW)
-    return;
-  warning = g_strdup_printf ("%s takes %.1f MB/s: the guest will be slowed for up to %" G_GUINT64_FORMAT
-                             " s, while its memory is written; a faster disk for the memory (memory-path) would help",
+  if (rate < SLOW)
+    vs_snapshot_create_warn (run, "%s takes %.1f MB/s: the guest will be slowed for up to %" G_GUINT64_FORMAT
+                                  " s, while its memory is written; a faster disk for the memory (memory-path) would help",
                              vs_run_get_string (run, FACT_MEMORY_PATH), (double) rate / 1e6, memory / rate + 1);
-  vs_run_set_string (run, FACT_WARNING, warning);
+}
+
+/* All that QEMU may write, as far as the definition tells. */
+static guint64
+guess_length (VsDomainDef *def)
+{
+  guint64 memory = def->memory + DEVICE_MEMORY;
+
+  for (guint i = 0; i < def->videos->len; i++)
+    {
+      const VsVideoDef *video = g_ptr_array_index (def->videos, i);
+
+      memory += (video->ram + video->vram) * 1024;
+    }
+  return vs_memory_mode_stream_length (memory);
 }
 
 /* Where a failing write would cost the guest, none must fail. */
 static gboolean
 make_safe (VsRun *run, VsImageWriter *writer, GError **error)
 {
-  guint64 memory = vs_run_get_def (run)->memory + DEVICE_MEMORY;
   g_autoptr (GError) local = NULL;
   g_autofree char *why = NULL;
   guint64 rate = vs_image_writer_measure (writer, error);
@@ -129,7 +140,7 @@ make_safe (VsRun *run, VsImageWriter *writer, GError **error)
     return FALSE;
   warn_of_slowness (run, rate);
   if (!vs_memory_mode_is_fragile (run)
-      || vs_image_writer_reserve (writer, vs_memory_mode_stream_length (memory), &local))
+      || vs_image_writer_reserve (writer, guess_length (vs_run_get_def (run)), &local))
     return TRUE;
   why = g_strdup_printf ("this QEMU loses its guest when a background snapshot runs out of space, and %s",
                          local->message);

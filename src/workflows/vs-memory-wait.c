@@ -71,8 +71,8 @@ stop_guest (Wait *wait, GError **error)
                    "'live' out to allow it, or give a faster disk for the memory", name);
       return FALSE;
     }
-  vs_run_set_string (wait->run, FACT_WARNING,
-                     "The guest changed its memory faster than it could be written, and was stopped for the rest of it");
+  vs_snapshot_create_warn (wait->run, "The guest changed its memory faster than it could be written, and was stopped for "
+                                      "the rest of it");
   return vs_steps_call (wait->run, "stop", NULL, error);
 }
 

@@ -96,6 +96,30 @@ check_tags_absent (VsRun *run, GError **error)
   return TRUE;
 }
 
+/* What is left out runs on, and fits the memory no more. */
+static void
+warn_of_left_out (VsRun *run)
+{
+  GPtrArray *disks = vs_run_get_def (run)->disks;
+  g_autoptr (GPtrArray) internal = vs_tags_list (run);
+  g_auto (GStrv) overlaid = vs_overlays_list_targets (run);
+
+  for (guint i = 0; i < disks->len; i++)
+    {
+      const VsDiskDef *disk = g_ptr_array_index (disks, i);
+      gboolean kept = disk->path == NULL || disk->readonly || disk->is_cdrom
+                      || g_strv_contains ((const char *const *) overlaid, disk->target);
+
+      for (guint j = 0; !kept && j < internal->len; j++)
+        kept = g_str_equal (((VsTagState *) g_ptr_array_index (internal, j))->target, disk->target);
+      if (kept)
+        continue;
+      vs_snapshot_create_warn (run, "Disk %s is left out and runs on: once the guest has written to it, its memory in this "
+                                    "snapshot doesn't fit it any more, and going back would damage its file systems",
+                               disk->target);
+    }
+}
+
 static gboolean
 look_first (VsRun *run, GError **error)
 {
@@ -116,15 +140,19 @@ look_first (VsRun *run, GError **error)
       vs_run_set_string (run, FACT_NVRAM, file);
     }
   vs_disk_switch_note (run);
+  if (has_memory (run))
+    warn_of_left_out (run);
   return vs_overlays_look (run, error) && check_tags_absent (run, error)
          && (!has_memory (run) || vs_memory_save_look (run, error));
 }
 
+/* How it is done, and what to beware of, is told before it is. */
 static gboolean
 prepare (VsRun *run, GError **error)
 {
   return vs_overlays_prepare (run, error) && vs_disk_switch_claim (run, error)
-         && (!has_memory (run) || vs_memory_save_prepare (run, error));
+         && (!has_memory (run) || vs_memory_save_prepare (run, error))
+         && vs_run_on_main (run, vs_snapshot_create_tell_way, NULL, error);
 }
 
 static gboolean
@@ -166,6 +194,21 @@ take_instant (VsRun *run, JsonObject *actions, GBytes **variables, GError **erro
          || vs_steps_call (run, "cont", NULL, error);
 }
 
+/* How its memory is written was chosen for a guest that ran, or that didn't. */
+static gboolean
+check_still (VsRun *run, gboolean running, GError **error)
+{
+  if (has_memory (run) && running != vs_run_get_flag (run, FACT_RUNNING))
+    {
+      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_STATE,
+                   "%s was %s while its checkpoint was prepared; take it again", vs_run_get_def (run)->name,
+                   running ? "resumed" : "paused");
+      return FALSE;
+    }
+  vs_run_set_flag (run, FACT_RUNNING, running);
+  return TRUE;
+}
+
 /* Nobody lets the guest go while it has to stand still; when it needn't any more, what its user wants counts. */
 static gboolean
 take_held (VsRun *run, JsonObject *actions, GBytes **variables, GError **error)
@@ -174,9 +217,7 @@ take_held (VsRun *run, JsonObject *actions, GBytes **variables, GError **error)
   gboolean ok;
 
   vs_steps_hold (run, TRUE);
-  ok = vs_steps_is_running (run, &running, error);
-  if (ok)
-    vs_run_set_flag (run, FACT_RUNNING, running);
+  ok = vs_steps_is_running (run, &running, error) && check_still (run, running, error);
   vs_steps_expect_stop (run, running ? VMSNAP_STATE_REASON_SNAPSHOTTING : VMSNAP_STATE_REASON_UNKNOWN);
   if (!ok || (has_memory (run) && !vs_memory_save_come_near (run, error)))
     {

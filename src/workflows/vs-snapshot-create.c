@@ -88,6 +88,29 @@ vs_snapshot_create_check (VsDomain *domain, JsonObject *facts, GError **error)
   return TRUE;
 }
 
+/**
+ * vs_snapshot_create_warn:
+ * @run: a run
+ * @format: a sentence
+ * @...: for @format
+ *
+ * Adds it to what the job's result warns of.
+ */
+void
+vs_snapshot_create_warn (VsRun *run, const char *format, ...)
+{
+  const char *before = vs_run_get_string (run, FACT_WARNING);
+  g_autofree char *text = NULL;
+  g_autofree char *all = NULL;
+  va_list args;
+
+  va_start (args, format);
+  text = g_strdup_vprintf (format, args);
+  va_end (args);
+  all = before != NULL ? g_strconcat (before, ". ", text, NULL) : g_strdup (text);
+  vs_run_set_string (run, FACT_WARNING, all);
+}
+
 static void
 add_text (VsRun *run, const char *fact, const char *key)
 {
@@ -95,6 +118,16 @@ add_text (VsRun *run, const char *fact, const char *key)
 
   if (text != NULL)
     vs_job_add_result (vs_run_get_job (run), key, g_variant_new_string (text));
+}
+
+/* How the memory gets written, and what to beware of. Main thread. */
+gboolean
+vs_snapshot_create_tell_way (VsRun *run, gpointer data, GError **error)
+{
+  add_text (run, FACT_MEMORY_MODE, "mode");
+  add_text (run, FACT_MODE_REASON, "mode-reason");
+  add_text (run, FACT_WARNING, "warning");
+  return TRUE;
 }
 
 static void
@@ -113,10 +146,8 @@ tell_of_snapshot (VsRun *run)
 gboolean
 vs_snapshot_create_tell (VsRun *run, gpointer data, GError **error)
 {
-  add_text (run, FACT_MEMORY_MODE, "mode");
-  add_text (run, FACT_MODE_REASON, "mode-reason");
+  vs_snapshot_create_tell_way (run, NULL, NULL);
   add_text (run, FACT_MEMORY_PATH, "file");
-  add_text (run, FACT_WARNING, "warning");
   vs_job_add_result (vs_run_get_job (run), "downtime", g_variant_new_uint64 (vs_run_get_int (run, FACT_DOWNTIME)));
   if (!vs_run_get_flag (run, FACT_NO_METADATA))
     tell_of_snapshot (run);

@@ -24,8 +24,14 @@ G_BEGIN_DECLS
 gboolean vs_snapshot_create_check (VsDomain *domain,
                                    JsonObject *facts,
                                    GError **error);
+void vs_snapshot_create_warn (VsRun *run,
+                              const char *format,
+                              ...) G_GNUC_PRINTF (2, 3);
 VsSnapshotDef *vs_snapshot_create_describe (VsRun *run);
 gint64 vs_snapshot_create_read_downtime (QmpWatch *watch);
+gboolean vs_snapshot_create_tell_way (VsRun *run,
+                                      gpointer data,
+                                      GError **error);
 gboolean vs_snapshot_create_tell (VsRun *run,
                                   gpointer data,
                                   GError **error);
