@@ -5,6 +5,8 @@
  */
 #include "vs-memory-private.h"
 
+#include <string.h>
+
 #include "vmsnap-error.h"
 #include "vs-save-workflows.h"
 #include "vs-steps.h"
@@ -91,7 +93,12 @@ find_obstacle (VsRun *run)
   if (vs_memory_mode_is_fragile (run) && encoding != VS_IMAGE_ENCODING_RAW)
     return g_strdup_printf ("this QEMU loses its guest when a background snapshot fails, and '%s' could: only 'raw' is "
                             "safe", vs_image_encoding_to_nick (encoding));
-  return can (run, VS_MIGRATION_BACKGROUND, &local) ? NULL : g_strdup (local->message);
+  if (can (run, VS_MIGRATION_BACKGROUND, &local))
+    return NULL;
+  if (strstr (local->message, "host kernel") == NULL)
+    return g_strdup (local->message);
+  return g_strdup ("QEMU may not use userfaultfd here; 'sysctl vm.unprivileged_userfaultfd=1' lets it, or, from QEMU 8.1 "
+                   "on, access to /dev/userfaultfd: see vmsnapd(8)");
 }
 
 /* QEMU 7.2 without KVM misses some of what the guest writes meanwhile, and nothing tells: the guest that is loaded panics.
@@ -164,7 +171,7 @@ vs_memory_mode_choose (VsRun *run, GError **error)
   if (vs_run_get_flag (run, FACT_PAUSE))
     return set_mode (run, VS_MEMORY_PAUSED, "as it was asked for", error);
   if (!vs_run_get_flag (run, FACT_RUNNING) && vs_memory_mode_is_fragile (run))
-    return set_mode (run, VS_MEMORY_PAUSED, "the guest stands still already", error);
+    return set_mode (run, VS_MEMORY_PAUSED, "the guest was paused already", error);
   obstacle = find_obstacle (run);
   if (obstacle != NULL)
     return vs_memory_mode_fall_back (run, obstacle, error);
