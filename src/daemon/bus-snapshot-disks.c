@@ -142,7 +142,7 @@ bus_snapshot_add_option_disks (VsSnapshotDef *wish, VsDomainDef *domain, GVarian
   while (good && g_variant_iter_next (&iter, "{&s@a{sv}}", &target, &value))
     {
       if (!g_hash_table_add (seen, g_strdup (target)))
-        good = bus_snapshot_refuse (error, "Option 'disks' has a disk twice");
+        good = bus_snapshot_refuse (error, "Option 'disks' names disk '%s' twice", target);
       good = good && add_option_disk (wish, domain, target, value, error);
       g_variant_unref (value);
     }

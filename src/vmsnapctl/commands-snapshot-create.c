@@ -122,6 +122,11 @@ check_location (Ctl *ctl, Create *create)
       ctl_usage (ctl, "--internal, --external and --location exclude each other; give one of them");
       return FALSE;
     }
+  if (create->memory_path != NULL && (*create->memory_path == '\0' || g_str_has_suffix (create->memory_path, "/")))
+    {
+      ctl_usage (ctl, "--memory-path takes the name of a file, not '%s'", create->memory_path);
+      return FALSE;
+    }
   if (create->internal)
     create->location = g_strdup ("internal");
   else if (create->external)
@@ -167,13 +172,13 @@ collect (Ctl *ctl, Create *create, GVariantDict *options)
     { "no-metadata", 0, 0, G_OPTION_ARG_NONE, &(create)->no_metadata, "Keep no record of it", NULL }, \
     { "disk", 0, 0, G_OPTION_ARG_STRING_ARRAY, &(create)->disks, "What happens to a disk: see below", "DISK" }, \
     { "memory-path", 0, 0, G_OPTION_ARG_FILENAME, &(create)->memory_path, "The file for the memory", "FILE" }, \
-    { "encoding", 0, 0, G_OPTION_ARG_STRING, &(create)->encoding, "How the memory is written: see below", "NAME" }
+    { "encoding", 0, 0, G_OPTION_ARG_STRING, &(create)->encoding, "How the memory is written: see below", "ENCODING" }
 /* clang-format on */
 
 static const char taking_note[]
   = "A DISK is TARGET[,snapshot=none|internal|external][,path=FILE][,format=qcow2], for instance vdb,snapshot=none.\n"
     "The others have a new overlay beside their file, or with --internal a snapshot inside it.\n"
-    "A NAME is raw, zstd, gzip, xz, lzop, bzip2 or sparse.";
+    "An ENCODING is raw, zstd, gzip, xz, lzop, bzip2 or sparse.";
 
 /* What was made, once it is known: nothing that has a name, without a record of it. */
 static CtlExit

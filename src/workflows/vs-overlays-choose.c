@@ -309,7 +309,7 @@ vs_overlays_choose (VsDomainDef *def, JsonObject *facts, GError **error)
         return FALSE;
     }
   if (json_array_get_length (overlays) + json_array_get_length (internal) == 0)
-    return refuse (error, "No disk of %s takes part in the snapshot", def->name);
+    return refuse (error, "No disk of %s takes part in the snapshot; leave one in, or save the memory alone", def->name);
   json_object_set_array_member (facts, VS_OVERLAYS_FACT, g_steal_pointer (&overlays));
   json_object_set_array_member (facts, VS_TAGS_FACT_DISKS, g_steal_pointer (&internal));
   return TRUE;

@@ -14,8 +14,8 @@ from saving import ENCODINGS, Image, is_stock
 
 # QEMU 7.2 without KVM can't be trusted with a guest that runs while its memory is precopied.
 SECOND_BEST = "paused" if is_stock() else "precopy"
-# How many in a row; fifty take twice as long.
-CHAIN = int(os.environ.get("VMSNAP_TEST_ROUNDS", "25"))
+# How many in a row.
+CHAIN = int(os.environ.get("VMSNAP_TEST_ROUNDS", "15"))
 
 
 class UnderLoad(CheckpointCase):
