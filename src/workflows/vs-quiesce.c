@@ -326,11 +326,34 @@ try_to_thaw (VsRun *run, Thaw *thaw, GError **error)
   return FALSE;
 }
 
+/* Until the agent comes or goes, or QEMU ends; or for a moment, for an agent that refuses tells nobody when it won't. */
+static void
+wait_for_news (VsRun *run, QmpWatch *watch)
+{
+  VsGuest *guest = vs_run_get_guest (run);
+  g_autoptr (GError) local = NULL;
+  g_autoptr (QmpEvent) event
+    = watch != NULL ? qmp_watch_pop (watch, g_get_monotonic_time () + BETWEEN_TRIES, NULL, &local) : NULL;
+
+  if (event == NULL && !g_error_matches (local, VMSNAP_ERROR, VMSNAP_ERROR_TIMEOUT))
+    vs_process_wait (vs_guest_get_process (guest), BETWEEN_TRIES, NULL, NULL);
+}
+
+static QmpWatch *
+watch_agent (VsRun *run)
+{
+  static const char *const events[] = { "VSERPORT_CHANGE", NULL };
+  QmpClient *monitor = vs_run_get_monitor (run, NULL);
+
+  return monitor != NULL ? qmp_client_watch (monitor, events) : NULL;
+}
+
 static gboolean
 insist_on_thaw (VsRun *run, Thaw *thaw, GError **error)
 {
   const gboolean in_vain = vs_run_get_flag (run, FACT_NOT_THAWED) && !vs_run_is_recovery (run);
   const gint64 deadline = g_get_monotonic_time () + (in_vain ? 0 : THAW_TIMEOUT);
+  g_autoptr (QmpWatch) watch = watch_agent (run);
   g_autoptr (GError) local = NULL;
 
   while (!is_gone (run, local))
@@ -345,7 +368,7 @@ insist_on_thaw (VsRun *run, Thaw *thaw, GError **error)
                        "The file systems of %s may still be frozen: %s. Start the agent in the guest anew, thaw them there "
                        "with fsfreeze, or reset the domain",
                        vs_run_get_def (run)->name, local->message);
-      g_usleep (BETWEEN_TRIES);
+      wait_for_news (run, watch);
     }
   return TRUE;
 }
