@@ -167,8 +167,6 @@ vs_memory_save_prepare (VsRun *run, GError **error)
   if (self->writer == NULL
       || (vs_memory_save_get_mode (run) == VS_MEMORY_BACKGROUND && !make_safe (run, self->writer, error)))
     return FALSE;
-  if (vs_memory_save_get_mode (run) == VS_MEMORY_PAUSED)
-    return TRUE;
   self->watch = vs_migration_watch (run, error);
   if (self->watch != NULL)
     self->uri = vs_migration_lend (run, self->writer, (VsImageEncoding) vs_run_get_int (run, FACT_ENCODING),
@@ -234,6 +232,21 @@ wait_until_taken (VsRun *run, GError **error)
     }
 }
 
+/* Up to that state, or the end. What writes the image may know better than QEMU why it couldn't be; but it isn't touched
+ * while QEMU may write, and must not fail. */
+static gboolean
+write_all (VsRun *run, Memory *self, const char *state, GError **error)
+{
+  GError *local = NULL;
+
+  if (vs_memory_wait_for (run, self->watch, state, &local))
+    return TRUE;
+  if (!self->is_at_risk)
+    vs_migration_find_cause (run, self->writer, &local);
+  g_propagate_error (error, local);
+  return FALSE;
+}
+
 /**
  * vs_memory_save_take:
  * @run: a prepared run whose guest stands still
@@ -255,11 +268,10 @@ vs_memory_save_take (VsRun *run, GError **error)
       return begin_migration (run, self, error) && wait_until_taken (run, error);
     case VS_MEMORY_PRECOPY:
       return vs_steps_call (run, "migrate-continue", qmp_args_new ("s:state", "pre-switchover", NULL), error)
-             && vs_memory_wait_for (run, self->watch, NULL, error) && vs_migration_leave (run, error);
+             && write_all (run, self, NULL, error) && vs_migration_leave (run, error);
     case VS_MEMORY_PAUSED:
     default:
-      return vs_migration_save (run, self->writer, (VsImageEncoding) vs_run_get_int (run, FACT_ENCODING), error)
-             && vs_migration_leave (run, error);
+      return begin_migration (run, self, error) && write_all (run, self, NULL, error) && vs_migration_leave (run, error);
     }
 }
 
@@ -277,16 +289,10 @@ gboolean
 vs_memory_save_come_near (VsRun *run, GError **error)
 {
   Memory *self = vs_run_get_tool (run);
-  GError *local = NULL;
 
   if (vs_memory_save_get_mode (run) != VS_MEMORY_PRECOPY)
     return TRUE;
-  if (begin_migration (run, self, error) && vs_memory_wait_for (run, self->watch, "pre-switchover", &local))
-    return TRUE;
-  if (local != NULL)
-    vs_migration_find_cause (run, self->writer, &local);
-  g_propagate_error (error, local);
-  return FALSE;
+  return begin_migration (run, self, error) && write_all (run, self, "pre-switchover", error);
 }
 
 /* The devices' memory counts, too, and is known only now; it is written last. */
@@ -317,19 +323,12 @@ gboolean
 vs_memory_save_wait (VsRun *run, GError **error)
 {
   Memory *self = vs_run_get_tool (run);
-  GError *local = NULL;
 
   reserve_more (run, self);
-  if (vs_memory_wait_for (run, self->watch, NULL, &local))
-    {
-      self->is_at_risk = FALSE;
-      return vs_migration_configure (run, VS_MIGRATION_PLAIN, error);
-    }
-  /* The image isn't touched while QEMU may write. */
-  if (!self->is_at_risk)
-    vs_migration_find_cause (run, self->writer, &local);
-  g_propagate_error (error, local);
-  return FALSE;
+  if (!write_all (run, self, NULL, error))
+    return FALSE;
+  self->is_at_risk = FALSE;
+  return vs_migration_configure (run, VS_MIGRATION_PLAIN, error);
 }
 
 /**
