@@ -251,27 +251,11 @@ switch_online (VsRun *run, GError **error)
   return variables == NULL || vs_nvram_keep (run, variables, nvram, error);
 }
 
-/* Nobody writes to the disks: the definitions alone say where they are, but for what is kept inside them. */
-static gboolean
-switch_offline (VsRun *run, GError **error)
-{
-  const char *nvram = vs_run_get_string (run, FACT_NVRAM);
-  g_autoptr (GBytes) variables = NULL;
-
-  if (nvram != NULL)
-    {
-      variables = vs_nvram_read (vs_nvram_get_source (vs_run_get_def (run)), error);
-      if (variables == NULL || !vs_nvram_keep (run, variables, nvram, error))
-        return FALSE;
-    }
-  return vs_tags_create_offline (run, vs_run_get_string (run, FACT_TAG), error);
-}
-
 static gboolean
 switch_disks (VsRun *run, GError **error)
 {
   vs_run_set_int (run, FACT_TIME, g_get_real_time ());
-  return vs_run_get_flag (run, FACT_ACTIVE) ? switch_online (run, error) : switch_offline (run, error);
+  return vs_run_get_flag (run, FACT_ACTIVE) ? switch_online (run, error) : vs_snapshot_create_offline (run, error);
 }
 
 /* The file systems needn't be frozen while the disks are merged back, and mustn't stay so when that fails. A guest that

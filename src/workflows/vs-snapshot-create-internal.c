@@ -126,21 +126,6 @@ save_online (VsRun *run, GError **error)
 }
 
 static gboolean
-save_offline (VsRun *run, GError **error)
-{
-  const char *nvram = vs_run_get_string (run, FACT_NVRAM);
-  g_autoptr (GBytes) variables = NULL;
-
-  if (nvram != NULL)
-    {
-      variables = vs_nvram_read (vs_nvram_get_source (vs_run_get_def (run)), error);
-      if (variables == NULL || !vs_nvram_keep (run, variables, nvram, error))
-        return FALSE;
-    }
-  return vs_tags_create_offline (run, vs_run_get_string (run, FACT_TAG), error);
-}
-
-static gboolean
 save (VsRun *run, GError **error)
 {
   const char *tag = vs_run_get_string (run, FACT_TAG);
@@ -148,7 +133,7 @@ save (VsRun *run, GError **error)
 
   vs_run_set_int (run, FACT_TIME, g_get_real_time ());
   if (!vs_run_get_flag (run, FACT_ACTIVE))
-    return save_offline (run, error);
+    return vs_snapshot_create_offline (run, error);
   if (!save_online (run, error))
     return FALSE;
 

@@ -10,12 +10,14 @@
 #include "vmsnap-names.h"
 #include "vs-image-tool.h"
 #include "vs-memory-save.h"
+#include "vs-nvram.h"
 #include "vs-operations.h"
 #include "vs-overlays.h"
 #include "vs-quiesce.h"
 #include "vs-save-workflows.h"
 #include "vs-snapshot-workflows.h"
 #include "vs-steps.h"
+#include "vs-tags.h"
 
 static gboolean
 check_halt (VsDomain *domain, GError **error)
@@ -152,6 +154,31 @@ vs_snapshot_create_tell (VsRun *run, gpointer data, GError **error)
   if (!vs_run_get_flag (run, FACT_NO_METADATA))
     tell_of_snapshot (run);
   return TRUE;
+}
+
+/**
+ * vs_snapshot_create_offline:
+ * @run: a run without a guest
+ * @error: %VMSNAP_ERROR_NO_SPACE, %VMSNAP_ERROR_IO, …
+ *
+ * Nobody writes to the disks: where they are, the definitions alone say; this keeps what is inside their files, and the
+ * UEFI variables.
+ *
+ * Returns: whether it is kept
+ */
+gboolean
+vs_snapshot_create_offline (VsRun *run, GError **error)
+{
+  const char *nvram = vs_run_get_string (run, FACT_NVRAM);
+  g_autoptr (GBytes) variables = NULL;
+
+  if (nvram != NULL)
+    {
+      variables = vs_nvram_read (vs_nvram_get_source (vs_run_get_def (run)), error);
+      if (variables == NULL || !vs_nvram_keep (run, variables, nvram, error))
+        return FALSE;
+    }
+  return vs_tags_create_offline (run, vs_run_get_string (run, FACT_TAG), error);
 }
 
 /* How long the guest stood still, by QEMU's own clock. */

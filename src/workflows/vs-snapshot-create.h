@@ -28,6 +28,8 @@ void vs_snapshot_create_warn (VsRun *run,
                               const char *format,
                               ...) G_GNUC_PRINTF (2, 3);
 VsSnapshotDef *vs_snapshot_create_describe (VsRun *run);
+gboolean vs_snapshot_create_offline (VsRun *run,
+                                     GError **error);
 gint64 vs_snapshot_create_read_downtime (QmpWatch *watch);
 gboolean vs_snapshot_create_tell_way (VsRun *run,
                                       gpointer data,
