@@ -4,8 +4,6 @@
  */
 #include "vmsnap-domain.h"
 
-#include "vmsnap-private.h"
-
 /* Returns floating. What is no a{sv} is passed on as it is: the call tells. */
 static GVariant *
 with_redefine (GVariant *options)
@@ -42,11 +40,7 @@ vmsnap_domain_redefine_snapshot (VmSnapDomain *domain,
                                  GAsyncReadyCallback callback,
                                  gpointer user_data)
 {
-  g_return_if_fail (VMSNAP_IS_DOMAIN (domain));
-  g_return_if_fail (xml != NULL);
-
-  _vmsnap_call_for_objects (domain, "CreateSnapshotFromXml", g_variant_new ("(s@*)", xml, with_redefine (options)),
-                            cancellable, callback, user_data, vmsnap_domain_redefine_snapshot);
+  vmsnap_domain_create_snapshot_from_xml (domain, xml, with_redefine (options), cancellable, callback, user_data);
 }
 
 /**
@@ -62,8 +56,7 @@ vmsnap_domain_redefine_snapshot (VmSnapDomain *domain,
 VmSnapJob *
 vmsnap_domain_redefine_snapshot_finish (VmSnapDomain *domain, GAsyncResult *result, GError **error)
 {
-  return _vmsnap_take_object (
-    _vmsnap_call_for_objects_finish (domain, result, vmsnap_domain_redefine_snapshot, error));
+  return vmsnap_domain_create_snapshot_from_xml_finish (domain, result, error);
 }
 
 /**
@@ -87,10 +80,5 @@ vmsnap_domain_redefine_snapshot_sync (VmSnapDomain *domain,
                                       GCancellable *cancellable,
                                       GError **error)
 {
-  g_return_val_if_fail (VMSNAP_IS_DOMAIN (domain), NULL);
-  g_return_val_if_fail (xml != NULL, NULL);
-
-  return _vmsnap_take_object (
-    _vmsnap_call_for_objects_sync (domain, "CreateSnapshotFromXml",
-                                   g_variant_new ("(s@*)", xml, with_redefine (options)), cancellable, error));
+  return vmsnap_domain_create_snapshot_from_xml_sync (domain, xml, with_redefine (options), cancellable, error);
 }
