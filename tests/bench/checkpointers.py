@@ -14,11 +14,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 from figures import processes_of
 from vmsnaptest import (DEFAULT, MANAGER, BareQmp, DeadlinePassed, Libvirt, PrivateBus, Pulse, Service, Watch,
-                        Witness, domain_xml, make_disks, qemu_img, with_arguments)
+                        Witness, domain_xml, make_disks, monitor_pair, qemu_img, with_arguments)
 from vmsnaptest.pulse import channel_xml
 
 NO_LIMIT = 2**62
@@ -125,9 +124,12 @@ class OfService(Side):
         self.witness.close()
         self.pulse.close()
         self._quit()
-        process = subprocess.Popen(self._restoring_command_line(), stdin=subprocess.DEVNULL)
+        ours, theirs, monitor = monitor_pair()
+        with theirs:
+            process = subprocess.Popen([*self._restoring_command_line(), *monitor], stdin=subprocess.DEVNULL,
+                                       pass_fds=[theirs.fileno()])
         try:
-            qmp = open_monitor(self.watch.socket, process)
+            qmp = BareQmp(ours)
             set_capabilities(qmp, False)
             with open(memory, "rb") as image:
                 os.lseek(image.fileno(), stream_offset(image), os.SEEK_SET)
@@ -157,9 +159,9 @@ class OfService(Side):
         """Its own, without the service's monitors, and with the disks as they were."""
         found, words = [], iter(self._command_line)
         for word in words:
-            if word in ("-chardev", "-mon", "-pidfile", "-D", "-trace"):
+            if word in ("-chardev", "-mon", "-qmp", "-pidfile", "-D", "-trace"):
                 value = next(words)
-                if word in ("-pidfile", "-D", "-trace") or "monitor" in value:
+                if word in ("-qmp", "-pidfile", "-D", "-trace") or "monitor" in value:
                     continue
                 found += [word, value]
                 continue
@@ -269,18 +271,6 @@ def wait_migration(qmp):
     event = qmp.wait_event("MIGRATION", lambda data: data["status"] in ("completed", "failed"), PATIENCE)
     if event["data"]["status"] != "completed":
         raise RuntimeError("QEMU can't save or load its guest")
-
-
-def open_monitor(path, process):
-    """Of a QEMU that is just starting."""
-    deadline = time.monotonic() + DEFAULT
-    while True:
-        try:
-            return BareQmp(path)
-        except (FileNotFoundError, ConnectionRefusedError):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("QEMU doesn't start again") from None
-            time.sleep(0.01)
 
 
 class LibvirtSide(Side):

@@ -27,7 +27,7 @@ from .paths import SOURCE, build_directory, built, emulator, emulator_version, f
 from .processes import continue_process, stop_process
 from .pulse import Pulse
 from .qemu import BareQemu
-from .qmp import BareQmp, QmpError, QmpGone
+from .qmp import BareQmp, QmpError, QmpGone, monitor_pair
 from .service import Service, ServiceEnded
 from .silence import ask_monitor_at, console_tail, threads_at_work
 from .small_disk import SmallDisk, loop_device

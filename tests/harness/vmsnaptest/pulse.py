@@ -9,18 +9,16 @@ import bisect
 import dataclasses
 import mmap
 import os
+import select
 import socket
 import subprocess
 import sys
-import time
 
 from . import pulse_listener
 from .deadline import DEFAULT, Deadline, DeadlinePassed
 from .pulse_listener import HEADER, RECORD
 
 PORT = "org.vmsnap.heart.0"
-# The listener tells nobody of what it has written down.
-LOOK_AGAIN = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,9 +40,10 @@ class Pulse:
         memory = os.memfd_create("pulse")
         os.ftruncate(memory, pulse_listener.SIZE)
         self._memory = mmap.mmap(memory, pulse_listener.SIZE)
+        self._news = os.eventfd(0)
         with socket.socket(socket.AF_UNIX) as connected:
             connected.connect(str(path))
-            fds = [connected.fileno(), memory]
+            fds = [connected.fileno(), memory, self._news]
             self._process = subprocess.Popen([sys.executable, pulse_listener.__file__, *map(str, fds)], pass_fds=fds)
         os.close(memory)
 
@@ -59,6 +58,7 @@ class Pulse:
             self._process.kill()
             self._process.wait()
             self._process = None
+            os.close(self._news)
 
     def _count(self):
         return HEADER.unpack_from(self._memory, 0)[0]
@@ -77,9 +77,9 @@ class Pulse:
         """Waits for a beat after a point in time."""
         deadline = Deadline(timeout)
         while not any(beat.at > when for beat in self.beats(when)):
-            if deadline.passed():
+            if not select.select([self._news], [], [], deadline.left())[0]:
                 raise DeadlinePassed("the guest's heart stands still")
-            time.sleep(LOOK_AGAIN)
+            os.eventfd_read(self._news)
 
     def longest_gap(self, since, until):
         """The longest silence, in seconds, that began, ended, or lasted in the window."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The process in which pulse.py listens: it writes down when each beat of a guest's heart arrived.
 
-    pulse_listener.py SOCKET MEMORY     # two open descriptors
+    pulse_listener.py SOCKET MEMORY NEWS    # three open descriptors; the last is an eventfd
 """
 
 import contextlib
@@ -22,7 +22,7 @@ SIZE = HEADER.size + RECORD.size * MOST_BEATS
 PRIORITY = 20
 
 
-def listen(connected, memory):
+def listen(connected, memory, news):
     rest = b""
     count = 0
     while count < MOST_BEATS and (data := connected.recv(65536)):
@@ -36,12 +36,14 @@ def listen(connected, memory):
         RECORD.pack_into(memory, HEADER.size + RECORD.size * count, now, counter, pages)
         count += 1
         HEADER.pack_into(memory, 0, count)
+        os.eventfd_write(news, 1)
 
 
 def main():
     with contextlib.suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
-    listen(socket.socket(fileno=int(sys.argv[1])), mmap.mmap(int(sys.argv[2]), SIZE))
+    connected, memory, news = map(int, sys.argv[1:])
+    listen(socket.socket(fileno=connected), mmap.mmap(memory, SIZE), news)
 
 
 if __name__ == "__main__":

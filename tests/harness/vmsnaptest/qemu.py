@@ -3,12 +3,11 @@
 
 import pathlib
 import shutil
-import socket
 import subprocess
 
 from . import paths
 from .deadline import DEFAULT
-from .qmp import BareQmp, QmpError, QmpGone
+from .qmp import BareQmp, QmpError, QmpGone, monitor_pair
 from .silence import ask_monitor, console_tail, threads_at_work
 from .witness import Witness
 
@@ -80,8 +79,7 @@ class BareQemu:
 
     def start(self, *arguments):
         """Starts it, with further arguments such as -S, and a monitor that is connected from the first."""
-        ours, theirs = socket.socketpair()
-        monitor = ["-chardev", f"socket,id=monitor,fd={theirs.fileno()}", "-mon", "chardev=monitor,mode=control"]
+        ours, theirs, monitor = monitor_pair()
         with theirs, open(self.directory / "qemu.log", "ab") as log:
             self.process = subprocess.Popen([*self.command_line(), *monitor, *arguments], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, pass_fds=[theirs.fileno()])

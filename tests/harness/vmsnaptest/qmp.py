@@ -23,6 +23,12 @@ class QmpGone(Exception):
     """QEMU closed its monitor."""
 
 
+def monitor_pair():
+    """A monitor that is connected from the first: our end, QEMU's end, which it inherits, and its arguments."""
+    ours, theirs = socket.socketpair()
+    return ours, theirs, ["-chardev", f"socket,id=monitor,fd={theirs.fileno()}", "-mon", "chardev=monitor,mode=control"]
+
+
 class BareQmp:
     """One connection to a monitor, by a path or by a socket that is connected already. Every event is kept, with the time
     it was read, until somebody takes it."""
