@@ -39,6 +39,12 @@ is_at_once (VsRun *run)
 }
 
 static gboolean
+is_precopied (VsRun *run)
+{
+  return has_memory (run) && vs_memory_save_get_mode (run) == VS_MEMORY_PRECOPY;
+}
+
+static gboolean
 is_switch_alone (VsRun *run)
 {
   return !is_at_once (run);
@@ -169,7 +175,7 @@ has_to_stop (VsRun *run)
   if (!vs_run_get_flag (run, FACT_RUNNING))
     return FALSE;
   if (has_memory (run))
-    return vs_memory_save_get_mode (run) != VS_MEMORY_PRECOPY;
+    return !is_precopied (run);
   return vs_run_get_string (run, FACT_NVRAM) != NULL;
 }
 
@@ -216,7 +222,8 @@ take_held (VsRun *run, JsonObject *actions, GBytes **variables, GError **error)
   gboolean running = FALSE;
   gboolean ok;
 
-  vs_steps_hold (run, TRUE);
+  /* While it is precopied the guest runs, and may be paused and resumed. */
+  vs_steps_hold (run, !is_precopied (run));
   ok = vs_steps_is_running (run, &running, error) && check_still (run, running, error);
   vs_steps_expect_stop (run, running ? VMSNAP_STATE_REASON_SNAPSHOTTING : VMSNAP_STATE_REASON_UNKNOWN);
   if (!ok || (has_memory (run) && !vs_memory_save_come_near (run, error)))
@@ -224,6 +231,7 @@ take_held (VsRun *run, JsonObject *actions, GBytes **variables, GError **error)
       json_object_unref (actions);
       return FALSE;
     }
+  vs_steps_hold (run, TRUE);
   ok = take_instant (run, actions, variables, error);
   vs_steps_expect_stop (run, VMSNAP_STATE_REASON_UNKNOWN);
   if (!ok)
