@@ -339,6 +339,7 @@ vs_operation_snapshot_create (VsEngine *engine,
   g_autofree char *name = wish->name == NULL ? name_from_time (engine, domain) : g_strdup (wish->name);
   const char *unsupported = find_unsupported (wish, options);
   g_autoptr (JsonObject) facts = NULL;
+  VsJob *job;
 
   if (!check_name (name, error))
     return NULL;
@@ -350,8 +351,12 @@ vs_operation_snapshot_create (VsEngine *engine,
   facts = make_facts (name, wish, options);
   if (!vs_memory_save_note (wish->memory_path, options, facts, error))
     return NULL;
-  return vs_engine_submit (engine, domain,
-                           options->location == VMSNAP_LOCATION_EXTERNAL ? &vs_workflow_snapshot_create_external
-                                                                         : &vs_workflow_snapshot_create_internal,
-                           facts, request, error);
+  job = vs_engine_submit (engine, domain,
+                          options->location == VMSNAP_LOCATION_EXTERNAL ? &vs_workflow_snapshot_create_external
+                                                                        : &vs_workflow_snapshot_create_internal,
+                          facts, request, error);
+  /* There will be none of that name. */
+  if (job != NULL && options->no_metadata)
+    vs_job_set_snapshot_name (job, NULL);
+  return job;
 }

@@ -124,7 +124,9 @@ class OfADomainThatIsOff(ExternalCase):
         self.assertEqual(then["vda"], str(self.disks[0].path))
 
     def test_without_metadata_only_the_disks_change(self):
-        result = self.create("one", no_metadata=True)
+        job = self.client.call(self.domain, "Domain", "CreateSnapshot", "s", "one", no_metadata=True)
+        self.assertEqual(self.client.get(job, "Job", "Snapshot"), "/")
+        result = self.client.wait_job(job).result
         self.assertNotIn("snapshot", result)
         self.assertEqual(self.list(), [])
         self.assertEqual(self.client.get(self.domain, "Domain", "CurrentSnapshot"), "/")
