@@ -167,7 +167,7 @@ class NoUserfaultfd(CheckpointCase):
         machine = self.loaded(mib=8)
         checkpoint = self.take(machine)
         self.assert_result(checkpoint, machine, SECOND_BEST)
-        self.assertIn("kernel", checkpoint.result["mode-reason"])
+        self.assertIn("userfaultfd", checkpoint.result["mode-reason"])
         self.assert_one_instant(checkpoint)
         self.assert_runs_on(machine, checkpoint.after)
         self.assert_whole(machine)
