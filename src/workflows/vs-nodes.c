@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "qmp-json.h"
+#include "vmsnap-error.h"
 #include "vs-command-line.h"
 
 struct _VsNodes
@@ -52,16 +53,23 @@ add_question (GPtrArray *commands, const char *target)
   add_command (commands, "qom-get", qmp_args_new ("s:path", path, "s:property", "drive", NULL));
 }
 
-/* Nothing is kept when the guest has no such device, or nothing is in it. */
-static void
-take_answer (VsNodes *self, const char *target, const QmpCommand *command)
+/* Nothing is kept when QEMU says that the guest has no such device, or that nothing is in it. Whoever hears nothing, for
+ * it was cancelled, say, doesn't know. */
+static gboolean
+take_answer (VsNodes *self, const char *target, QmpCommand *command, GError **error)
 {
   const char *node = command->value != NULL && JSON_NODE_HOLDS_VALUE (command->value)
                        ? json_node_get_string (command->value)
                        : NULL;
 
+  if (command->value == NULL && !g_error_matches (command->error, VMSNAP_ERROR, VMSNAP_ERROR_HYPERVISOR))
+    {
+      g_propagate_error (error, g_steal_pointer (&command->error));
+      return FALSE;
+    }
   if (node != NULL && *node != '\0')
     g_hash_table_replace (self->active, g_strdup (target), g_strdup (node));
+  return TRUE;
 }
 
 /**
@@ -96,7 +104,8 @@ vs_nodes_ask (VsRun *run, const char *const *targets, GError **error)
     }
   self->reply = g_steal_pointer (&all->value);
   for (guint i = 0; targets[i] != NULL; i++)
-    take_answer (self, targets[i], g_ptr_array_index (commands, i + 1));
+    if (!take_answer (self, targets[i], g_ptr_array_index (commands, i + 1), error))
+      return NULL;
   return g_steal_pointer (&self);
 }
 
