@@ -181,29 +181,29 @@ class Jobs(ServiceCase):
         self.guest.wait_state("running")
         self.guest.witness.get().check()
 
-    def test_power_off_during_a_save_ends_it_and_leaves_no_trace(self):
-        self.make_slow()
-        job = self.guest.ask_snapshot("one")
-        self.wait_phase(job, SAVING)
-        self.guest.call("PowerOff")
-        end = self.client.end_of_job(job)
+    def assert_ended_while_saving(self, end_guest):
+        """Ends the guest while it is saved; again if the save was quicker."""
+        while True:
+            self.make_slow()
+            job = self.guest.ask_snapshot("one")
+            self.wait_phase(job, SAVING)
+            end_guest()
+            end = self.client.end_of_job(job)
+            self.guest.wait_state("shutoff")
+            if end.state != "completed":
+                break
+            self.guest.delete("one")
+            self.guest.boot()
         self.assertEqual((end.state, end.error), ("failed", "HypervisorGone"), end)
-        self.guest.wait_state("shutoff")
         self.assertEqual(self.guest.snapshots(), [])
         self.assertEqual(self.guest.tags(), [[], []])
         self.guest.check_disks()
 
+    def test_power_off_during_a_save_ends_it_and_leaves_no_trace(self):
+        self.assert_ended_while_saving(lambda: self.guest.call("PowerOff"))
+
     def test_qemu_killed_during_a_save_leaves_no_trace(self):
-        self.make_slow()
-        job = self.guest.ask_snapshot("one")
-        self.wait_phase(job, SAVING)
-        self.guest.kill_qemu()
-        end = self.client.end_of_job(job)
-        self.assertEqual((end.state, end.error), ("failed", "HypervisorGone"), end)
-        self.guest.wait_state("shutoff")
-        self.assertEqual(self.guest.snapshots(), [])
-        self.assertEqual(self.guest.tags(), [[], []])
-        self.guest.check_disks()
+        self.assert_ended_while_saving(self.guest.kill_qemu)
 
     def test_two_clients_see_the_same(self):
         with self.service.client() as other:
