@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Random histories: whatever was done before, every snapshot that is left holds exactly its bytes.
+
+$VMSNAP_TEST_SEED: this one alone; $VMSNAP_TEST_HISTORIES: so many with random seeds; $VMSNAP_TEST_STEPS: each of so many
+steps. More of them at once: tests/tools/histories.
+"""
+
+import os
+import random
+import subprocess
+import sys
+
+from vmsnaptest import main
+
+from history_machine import wrapped_emulator
+from history_steps import History, chosen_seed
+from machines import ServiceCase
+
+FIXED_SEEDS = range(1, 9)
+STEPS = int(os.environ.get("VMSNAP_TEST_STEPS", "20"))
+
+
+def seeds():
+    """The seeds of a run: the fixed ones and a new one, unless the environment says otherwise."""
+    if chosen_seed():
+        return [chosen_seed()]
+    count = os.environ.get("VMSNAP_TEST_HISTORIES")
+    fresh = [random.SystemRandom().randrange(100, 10**6) for _ in range(int(count or 1))]
+    return fresh if count else [*FIXED_SEEDS, *fresh]
+
+
+def qemu_io(disk, words):
+    subprocess.run(["qemu-io", "-f", disk.format, "-c", words, disk.path], stdout=subprocess.DEVNULL, check=True)
+
+
+class HistoryCase(ServiceCase):
+    """With an emulator that lets the test write to its guests."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.wrapped = cls.make_class_directory()
+        super().setUpClass()
+
+    @classmethod
+    def class_emulator(cls):
+        return wrapped_emulator(cls.wrapped)
+
+    def new_history(self, seed):
+        directory = self.directory / f"h{seed}"
+        directory.mkdir()
+        return History(self.service, self.client, directory, seed)
+
+
+class OfABareMachine(HistoryCase):
+    """Its disks and its memory are marked past the service."""
+
+    def test_every_snapshot_holds_its_bytes_through_any_history(self):
+        for seed in seeds():
+            with self.subTest(seed=seed):
+                history = self.new_history(seed)
+                count = history.run(STEPS)
+                print(f"# seed {seed}: {count} steps, {history.refused} refused", file=sys.stderr)
+
+
+class OfTheChecks(HistoryCase):
+    """What is looked at after each step of a history would be seen if it were wrong."""
+
+    def setUp(self):
+        super().setUp()
+        self.history = self.new_history(self.id().rpartition("test_")[2])
+        machine, model = self.history.machine, self.history.model
+        machine.define()
+        self.addCleanup(machine.discard)
+        machine.write_blocks([("vda", 0, 4, 1)])
+        model.write("vda", 0, 4, 1)
+        machine.start()
+        model.start(paused=False)
+        machine.write_memory(7)
+        model.ram = 7
+        everything = dict.fromkeys(machine.targets, "internal")
+        if all(disk.format == "qcow2" for disk in machine.disks):
+            machine.snapshot("inside")
+            model.take("inside", "internal", everything)
+        machine.run("CreateSnapshot", "s", "outside")
+        model.take("outside", "external", dict.fromkeys(machine.targets, "external"))
+        self.history.checks.check(model)
+
+    def assert_noticed(self, words):
+        with self.assertRaisesRegex(AssertionError, words):
+            self.history.checks.check(self.history.model)
+
+    def test_byte_in_a_frozen_file(self):
+        self.history.machine.shut_off()
+        self.history.model.power_off()
+        qemu_io(self.history.machine.disks[0], "write -P 9 98303 1")
+        self.assert_noticed(r"outside: disk vda .* block 2 holds \[1, 9\] instead of 1")
+
+    def test_byte_of_the_present(self):
+        self.history.machine.write_blocks([("vda", 31, 1, 3)])
+        self.assert_noticed(r"disk vda .* block 31 holds \[3\] instead of 0")
+
+    def test_memory_of_the_present(self):
+        self.history.machine.write_memory(8)
+        self.assert_noticed(r"memory holds \[8\] instead of 7")
+
+    def test_memory_of_a_snapshot(self):
+        self.history.model.snapshots["outside"].ram = 6
+        self.assert_noticed(r"outside: its memory holds the marks \[7\] instead of 6")
+
+    def test_file_that_nobody_needs(self):
+        (self.history.machine.directory / "vda.gone").touch()
+        self.assert_noticed("vda.gone is left over")
+
+    def test_snapshot_that_is_current(self):
+        self.history.model.current = None
+        self.assert_noticed("outside is current instead of None")
+
+    def test_program_that_runs_on(self):
+        self.history.model.state = "shutoff"
+        self.assert_noticed("1 programs run for a domain that is shutoff")
+
+
+if __name__ == "__main__":
+    main()
