@@ -100,7 +100,7 @@ remove_half_written (const char *path)
 static void
 remove_all_half_written (VsStore *self)
 {
-  static const char *const folders[] = { NULL, "journal", "snapshots", "nvram" };
+  static const char *const folders[] = { NULL, "journal", "snapshots", "nvram", VS_STORE_OWN_FILES };
   g_auto (GStrv) uuids = vs_store_list_domains (self);
 
   for (guint i = 0; uuids[i] != NULL; i++)
@@ -175,8 +175,8 @@ remove_files (VsStore *self, const char *uuid, const char *folder, const char *p
  * @uuid: the uuid of a domain with a running guest
  * @error: where to put %VMSNAP_ERROR_IO
  *
- * Removes the definition, the managed save, the snapshots' records and what is kept with them. What the guest uses
- * stays: its UEFI variables, the state of its TPM.
+ * Removes the definition, the managed save, the snapshots' records and what is kept with them, and forgets which
+ * files of its disks are ours. What the guest uses stays: its UEFI variables, the state of its TPM.
  *
  * Returns: whether the definition is gone
  */
@@ -189,6 +189,7 @@ vs_store_remove_definition (VsStore *self, const char *uuid, GError **error)
   remove_files (self, uuid, NULL, VS_STORE_MANAGED_SAVE, "");
   remove_files (self, uuid, "snapshots", "", ".xml");
   remove_files (self, uuid, "nvram", "snapshot-", ".fd");
+  remove_files (self, uuid, VS_STORE_OWN_FILES, "", ".json");
   return TRUE;
 }
 
@@ -242,7 +243,7 @@ vs_store_remove_transient (VsStore *self, const char *uuid)
 void
 vs_store_tidy_domain (VsStore *self, const char *uuid)
 {
-  static const char *const folders[] = { "journal", "snapshots", "nvram", VS_STORE_MEMORY, NULL };
+  static const char *const folders[] = { "journal", "snapshots", "nvram", VS_STORE_MEMORY, VS_STORE_OWN_FILES, NULL };
 
   for (guint i = 0; i < G_N_ELEMENTS (folders); i++)
     {

@@ -13,6 +13,9 @@ G_BEGIN_DECLS
 /* A folder in it: the memory of its snapshots. */
 #define VS_STORE_MEMORY "memory"
 
+/* Another: one small file for each file of its disks that the service made itself, see vs-own-files.h. */
+#define VS_STORE_OWN_FILES "files"
+
 #define VS_TYPE_STORE (vs_store_get_type ())
 G_DECLARE_FINAL_TYPE (VsStore, vs_store, VS, STORE, GObject)
 
