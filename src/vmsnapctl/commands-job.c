@@ -164,8 +164,11 @@ tell_cancelled (Ctl *ctl, VmSnapJob *job, const char *number)
   g_autoptr (GError) error = NULL;
 
   if (ctl_wait (ctl, job, &error))
-    return ctl_fail (g_error_new (VMSNAP_ERROR, VMSNAP_ERROR_INVALID_STATE,
-                                  "Job %s was past the point of return, and has completed", number));
+    {
+      ctl_tell_warning (job);
+      return ctl_fail (g_error_new (VMSNAP_ERROR, VMSNAP_ERROR_INVALID_STATE,
+                                    "Job %s was past the point of return, and has completed", number));
+    }
   if (vmsnap_job_get_state (job) != VMSNAP_JOB_STATE_CANCELLED)
     return ctl_fail (g_steal_pointer (&error));
   if (ctl->json)

@@ -5,6 +5,7 @@
 #include "commands.h"
 
 #include "format.h"
+#include "memory-place.h"
 #include "output.h"
 #include "tree.h"
 
@@ -27,6 +28,13 @@ format_memory (VmSnapSnapshot *snapshot)
   VmSnapLocation memory = vmsnap_snapshot_get_memory (snapshot);
 
   return memory != VMSNAP_LOCATION_NONE ? vmsnap_enum_to_nick (VMSNAP_TYPE_LOCATION, memory) : "-";
+}
+
+/* What a revert brings back beside the disks. */
+static const char *
+format_contents (VmSnapSnapshot *snapshot)
+{
+  return vmsnap_snapshot_get_memory (snapshot) != VMSNAP_LOCATION_NONE ? "memory" : "disks only";
 }
 
 static void
@@ -117,6 +125,8 @@ ctl_command_snapshot_list (Ctl *ctl, int argc, char **argv)
   if (!parse_list (ctl, &filter, &argc, &argv))
     return CTL_USAGE;
   below = filter.below;
+  if (filter.chosen[1] && filter.chosen[2])
+    return ctl_usage (ctl, "--leaves and --no-leaves exclude each other; give one of them");
   domain = ctl_find_domain (ctl, argv[1], &error);
   if (domain == NULL || !collect (&filter, domain, &options, &error))
     return ctl_fail (error);
@@ -135,7 +145,7 @@ ctl_command_snapshot_list (Ctl *ctl, int argc, char **argv)
 static void
 print_rows (GPtrArray *rows)
 {
-  g_autoptr (CtlTable) table = ctl_table_new ("NAME", "LOCATION", "STATE", "SIZE", "AGE", "", NULL);
+  g_autoptr (CtlTable) table = ctl_table_new ("NAME", "LOCATION", "HOLDS", "SIZE", "AGE", "", NULL);
   guint64 now = (guint64)g_get_real_time ();
 
   for (guint i = 0; i < rows->len; i++)
@@ -145,7 +155,7 @@ print_rows (GPtrArray *rows)
 
       ctl_table_add (table, row->text);
       ctl_table_add (table, vmsnap_enum_to_nick (VMSNAP_TYPE_LOCATION, vmsnap_snapshot_get_location (snapshot)));
-      ctl_table_add (table, vmsnap_enum_to_nick (VMSNAP_TYPE_SNAPSHOT_STATE, vmsnap_snapshot_get_state (snapshot)));
+      ctl_table_add (table, format_contents (snapshot));
       ctl_table_take (table, format_known_size (snapshot));
       ctl_table_take (table, ctl_format_age (vmsnap_snapshot_get_creation_time (snapshot), now));
       ctl_table_add (table, vmsnap_snapshot_is_current (snapshot) ? "<- current" : "");
@@ -178,20 +188,26 @@ print_tree (GList *snapshots)
 }
 
 /* As print_tree(), for programs: each snapshot holds its children. */
-static JsonArray *
-json_tree (GList *snapshots, const char *parent)
+static JsonNode *
+json_tree (GList *snapshots)
 {
-  JsonArray *array = json_array_new ();
+  g_autoptr (GHashTable) arrays = g_hash_table_new (g_str_hash, g_str_equal);
+  JsonNode *node = json_node_new (JSON_NODE_ARRAY);
+  JsonArray *roots = json_array_new ();
 
+  /* Parents come first. */
   for (GList *l = snapshots; l != NULL; l = l->next)
-    if (g_strcmp0 (vm_snap_dbus_snapshot_get_parent (l->data), parent) == 0)
-      {
-        JsonObject *object = ctl_json_for_proxy (l->data);
+    {
+      JsonArray *brothers = g_hash_table_lookup (arrays, vm_snap_dbus_snapshot_get_parent (l->data));
+      JsonObject *object = ctl_json_for_proxy (l->data);
+      JsonArray *children = json_array_new ();
 
-        json_object_set_array_member (object, "children", json_tree (l->next, g_dbus_proxy_get_object_path (l->data)));
-        json_array_add_object_element (array, object);
-      }
-  return array;
+      json_object_set_array_member (object, "children", children);
+      g_hash_table_insert (arrays, (gpointer)g_dbus_proxy_get_object_path (l->data), children);
+      json_array_add_object_element (brothers != NULL ? brothers : roots, object);
+    }
+  json_node_take_array (node, roots);
+  return node;
 }
 
 CtlExit
@@ -200,7 +216,6 @@ ctl_command_snapshot_tree (Ctl *ctl, int argc, char **argv)
   g_autoptr (VmSnapDomain) domain = NULL;
   g_autolist (VmSnapSnapshot) snapshots = NULL;
   GError *error = NULL;
-  JsonNode *node;
 
   if (!ctl_parse (ctl, NULL, &argc, &argv, 1, 1))
     return CTL_USAGE;
@@ -209,11 +224,7 @@ ctl_command_snapshot_tree (Ctl *ctl, int argc, char **argv)
     return ctl_fail (error);
   snapshots = vmsnap_domain_get_snapshots (domain);
   if (ctl->json)
-    {
-      node = json_node_new (JSON_NODE_ARRAY);
-      json_node_take_array (node, json_tree (snapshots, "/"));
-      ctl_json_print (node);
-    }
+    ctl_json_print (json_tree (snapshots));
   else
     print_tree (snapshots);
   return CTL_OK;
@@ -234,15 +245,53 @@ describe_disk (GVariant *disk)
   const char *place = "";
   const char *path = "";
   const char *format = "";
+  const char *problem = "";
 
   g_variant_lookup (disk, "target", "&s", &target);
   g_variant_lookup (disk, "snapshot", "&s", &place);
   g_variant_lookup (disk, "path", "&s", &path);
   g_variant_lookup (disk, "format", "&s", &format);
+  g_variant_lookup (disk, "problem", "&s", &problem);
   if (g_str_equal (place, "none"))
     return g_strdup_printf ("%s  left out", target);
-  return g_strdup_printf ("%s  %s  %s %s (%s)", target, place, g_str_equal (place, "internal") ? "inside" : "overlay", path,
-                          format);
+  return g_strdup_printf ("%s  %s  %s %s (%s)%s%s", target, place,
+                          g_str_equal (place, "internal") ? "inside" : "overlay", path, format,
+                          *problem != '\0' ? "  problem: " : "", problem);
+}
+
+static char *
+find_disk_path (VmSnapSnapshot *snapshot, const char *target)
+{
+  g_autoptr (GVariant) disks = vmsnap_snapshot_get_disks (snapshot);
+
+  for (gsize i = 0; i < g_variant_n_children (disks); i++)
+    {
+      g_autoptr (GVariant) disk = g_variant_get_child_value (disks, i);
+      const char *name = "";
+      const char *path = "";
+
+      if (g_variant_lookup (disk, "target", "&s", &name) && g_str_equal (name, target)
+          && g_variant_lookup (disk, "path", "&s", &path))
+        return g_strdup (path);
+    }
+  return g_strdup (target);
+}
+
+/* Where, too, as far as the snapshot's XML tells it. */
+static char *
+describe_memory (VmSnapSnapshot *snapshot, const char *xml)
+{
+  VmSnapLocation memory = vmsnap_snapshot_get_memory (snapshot);
+  const char *nick = vmsnap_enum_to_nick (VMSNAP_TYPE_LOCATION, memory);
+  g_autofree char *place = ctl_memory_place (xml);
+  g_autofree char *path = NULL;
+
+  if (memory == VMSNAP_LOCATION_NONE || place == NULL)
+    return g_strdup (nick);
+  if (memory == VMSNAP_LOCATION_EXTERNAL)
+    return g_strdup_printf ("%s  in %s", nick, place);
+  path = find_disk_path (snapshot, place);
+  return g_strdup_printf ("%s  inside %s", nick, path);
 }
 
 static void
@@ -259,7 +308,7 @@ add_disks (CtlTable *table, VmSnapSnapshot *snapshot)
 }
 
 static void
-print_snapshot (VmSnapSnapshot *snapshot)
+print_snapshot (VmSnapSnapshot *snapshot, const char *xml)
 {
   g_autoptr (CtlTable) table = ctl_table_new ("Name:", vmsnap_snapshot_get_name (snapshot), NULL);
   g_autoptr (VmSnapDomain) domain = vmsnap_snapshot_get_domain (snapshot);
@@ -274,8 +323,7 @@ print_snapshot (VmSnapSnapshot *snapshot)
             g_strdup (vmsnap_enum_to_nick (VMSNAP_TYPE_SNAPSHOT_STATE, vmsnap_snapshot_get_state (snapshot))));
   add_fact (table, "Location:",
             g_strdup (vmsnap_enum_to_nick (VMSNAP_TYPE_LOCATION, vmsnap_snapshot_get_location (snapshot))));
-  add_fact (table,
-            "Memory:", g_strdup (vmsnap_enum_to_nick (VMSNAP_TYPE_LOCATION, vmsnap_snapshot_get_memory (snapshot))));
+  add_fact (table, "Memory:", describe_memory (snapshot, xml));
   add_fact (table, "Size:", format_known_size (snapshot));
   add_fact (table, "Downtime:", downtime > 0 ? ctl_format_duration (downtime) : g_strdup ("-"));
   add_fact (table, "Current:", g_strdup (vmsnap_snapshot_is_current (snapshot) ? "yes" : "no"));
@@ -298,7 +346,7 @@ ctl_command_snapshot_show (Ctl *ctl, int argc, char **argv)
   if (!ctl_parse (ctl, entries, &argc, &argv, 2, 2))
     return CTL_USAGE;
   snapshot = ctl_find_snapshot (ctl, argv[1], argv[2], &error);
-  if (snapshot != NULL && xml)
+  if (snapshot != NULL && (xml || !ctl->json))
     text = vmsnap_snapshot_get_xml_sync (snapshot, NULL, NULL, &error);
   if (snapshot == NULL || error != NULL)
     return ctl_fail (error);
@@ -307,6 +355,6 @@ ctl_command_snapshot_show (Ctl *ctl, int argc, char **argv)
   else if (ctl->json)
     ctl_json_print_proxy (snapshot);
   else
-    print_snapshot (snapshot);
+    print_snapshot (snapshot, text);
   return CTL_OK;
 }

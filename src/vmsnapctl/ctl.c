@@ -33,6 +33,20 @@ check_globals (Ctl *ctl, GError **error)
   return FALSE;
 }
 
+/* "--" ends the options, so that what follows may begin with a dash; where it does, GLib leaves it standing. */
+static void
+drop_separator (int *argc, char **argv)
+{
+  int at = 1;
+
+  while (at < *argc && !g_str_equal (argv[at], "--"))
+    at++;
+  if (at == *argc)
+    return;
+  memmove (&argv[at], &argv[at + 1], (size_t)(*argc - at) * sizeof *argv);
+  --*argc;
+}
+
 /**
  * ctl_parse_globals:
  * @ctl: the program's state
@@ -60,7 +74,11 @@ ctl_parse_globals (Ctl *ctl, int *argc, char ***argv, const char *description, g
   g_option_context_add_main_entries (context, own, NULL);
   g_option_context_set_strict_posix (context, TRUE);
   if (g_option_context_parse (context, argc, argv, &error) && check_globals (ctl, &error))
-    return TRUE;
+    {
+      if (*argc > 1 && g_str_equal ((*argv)[1], "--"))
+        drop_separator (argc, *argv);
+      return TRUE;
+    }
   ctl_usage (ctl, "%s", error->message);
   return FALSE;
 }
@@ -110,9 +128,12 @@ ctl_parse (Ctl *ctl, const GOptionEntry *entries, int *argc, char ***argv, int l
   if (entries != NULL)
     g_option_context_add_main_entries (context, entries, NULL);
   g_option_context_add_main_entries (context, globals, NULL);
-  if (g_option_context_parse (context, argc, argv, &error) && check_globals (ctl, &error)
-      && check_arguments (*argc, *argv, least, most, &error))
-    return TRUE;
+  if (g_option_context_parse (context, argc, argv, &error) && check_globals (ctl, &error))
+    {
+      drop_separator (argc, *argv);
+      if (check_arguments (*argc, *argv, least, most, &error))
+        return TRUE;
+    }
   ctl_usage (ctl, "%s", error->message);
   return FALSE;
 }

@@ -67,6 +67,7 @@ void ctl_agent_start (Ctl *ctl);
 void ctl_agent_stop (Ctl *ctl);
 
 /* job-wait.c */
+void ctl_tell_warning (VmSnapJob *job);
 gboolean ctl_wait (Ctl *ctl, VmSnapJob *job, GError **error);
 CtlExit ctl_finish_job (Ctl *ctl, VmSnapJob *job, GError *error, const char *format, ...) G_GNUC_PRINTF (4, 5);
 char *ctl_job_number (VmSnapJob *job);

@@ -92,6 +92,25 @@ explain_end (Waiting *waiting, GError **error)
 }
 
 /**
+ * ctl_tell_warning:
+ * @job: a job
+ *
+ * Tells what isn't as one would like it, whether or not the job was done.
+ */
+void
+ctl_tell_warning (VmSnapJob *job)
+{
+  g_autoptr (GVariant) result = vmsnap_job_dup_result (job);
+  const char *warning = "";
+  g_autofree char *plain = NULL;
+
+  if (!g_variant_lookup (result, "warning", "&s", &warning) || *warning == '\0')
+    return;
+  plain = ctl_format_plain (warning, FALSE);
+  g_printerr ("warning: %s\n", plain);
+}
+
+/**
  * ctl_wait:
  * @ctl: the program's state
  * @job: a job
@@ -118,6 +137,8 @@ ctl_wait (Ctl *ctl, VmSnapJob *job, GError **error)
   g_source_remove (interrupted);
   g_source_remove (terminated);
   explain_end (&waiting, error);
+  if (!waiting.completed)
+    ctl_tell_warning (job);
   return waiting.completed;
 }
 
@@ -153,19 +174,6 @@ tell_mode (Ctl *ctl, GVariant *result)
     return;
   words = ctl_format_mode (mode, reason);
   ctl_done (ctl, "%s", words);
-}
-
-/* It was done, but something isn't as one would like it. */
-static void
-tell_warning (GVariant *result)
-{
-  const char *warning = "";
-  g_autofree char *plain = NULL;
-
-  if (!g_variant_lookup (result, "warning", "&s", &warning) || *warning == '\0')
-    return;
-  plain = ctl_format_plain (warning, FALSE);
-  g_printerr ("warning: %s\n", plain);
 }
 
 /**
@@ -206,6 +214,6 @@ ctl_finish_job (Ctl *ctl, VmSnapJob *job, GError *error, const char *format, ...
   ctl_done (ctl, "%s%s", message, times);
   result = vmsnap_job_dup_result (job);
   tell_mode (ctl, result);
-  tell_warning (result);
+  ctl_tell_warning (job);
   return CTL_OK;
 }

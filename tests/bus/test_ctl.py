@@ -4,6 +4,7 @@
 import fcntl
 import json
 import os
+import pathlib
 import pty
 import re
 import shlex
@@ -16,7 +17,7 @@ import unicodedata
 from clientsupport import SCREEN
 from ctlsupport import CtlTestCase
 from support import plain_xml
-from vmsnaptest import DEFAULT, domain_path, main, make_disk, paths, wait_until
+from vmsnaptest import DEFAULT, Disk, domain_path, internal_snapshots, main, make_disk, paths, wait_until
 
 UUID = "0c9d6f54-7c43-4a0c-9a53-3f7f7f2f02{:02x}"
 
@@ -35,6 +36,8 @@ class CommandLineTest(CtlTestCase):
                                  ("exclude", "snapshot", "create", "a", "--internal", "--external"),
                                  ("exclude", "snapshot", "revert", "a", "b", "--running", "--paused"),
                                  ("exclude", "snapshot", "delete", "a", "b", "--children", "--children-only"),
+                                 ("exclude", "snapshot", "list", "a", "--leaves", "--no-leaves"),
+                                 ("no command '--list'", "--", "--list"), ("too many", "start", "--", "a", "--json"),
                                  ("exclude", "save", "a", "b", "--running", "--paused"),
                                  ("exclude", "save", "a", "b", "--compress", "--encoding", "raw"),
                                  ("exclude", "managed-save", "a", "--running", "--paused"),
@@ -169,7 +172,7 @@ class SnapshotTest(CtlTestCase):
                          {"two", made})
         lines = self.ctl("snapshot", "tree", "tree").stdout.splitlines()
         self.assertEqual([line[:6] for line in lines], ["NAME  ", "one   ", "├─ two", f"└─ {made[:3]}"])
-        self.assertRegex(lines[1], r"^one +internal +running +[\d.]+ [KM]iB +\d+ s$")
+        self.assertRegex(lines[1], r"^one +internal +memory +[\d.]+ [KM]iB +\d+ s$")
         self.assertTrue(lines[3].endswith("<- current"))
         self.assertEqual(len(self.ask("snapshot", "tree", "tree")[0]["children"]), 2)
         self.assertIn("the first", self.ctl("snapshot", "show", "tree", "one").stdout)
@@ -229,6 +232,91 @@ class SnapshotTest(CtlTestCase):
         errors = self.refused("'pause'", "snapshot", "create", "hints", "one", "--internal", "--live")
         self.assertIn("'pause' is --pause\n", errors)
 
+    def test_tree_tells_what_each_snapshot_holds(self):
+        self.make_domain("holds")
+        self.ctl("snapshot", "create", "holds", "off", "--internal")
+        self.ctl("start", "holds")
+        self.ctl("snapshot", "create", "holds", "on", "--internal")
+        self.ctl("snapshot", "create", "holds", "disks", "--disk-only")
+        lines = self.ctl("snapshot", "tree", "holds").stdout.splitlines()
+        self.assertEqual(lines[0].split(), ["NAME", "LOCATION", "HOLDS", "SIZE", "AGE"])
+        self.assertRegex(lines[1], r"^off +internal +disks only +\S.* s$")
+        self.assertRegex(lines[2], r"^└─ on +internal +memory +\S.* s$")
+        self.assertRegex(lines[3], r"^   └─ disks +external +disks only +\S.* s +<- current$")
+        shown = self.ctl("snapshot", "show", "holds", "on").stdout
+        self.assertRegex(shown, r"(?m)^Memory: +internal  inside /.*/holds\.qcow2$")
+        self.assertRegex(self.ctl("snapshot", "show", "holds", "disks").stdout, r"(?m)^Memory: +none$")
+
+    def test_list_shows_what_the_filters_let_through(self):
+        self.make_domain("filters")
+        self.ctl("snapshot", "create", "filters", "off", "--internal")
+        self.ctl("start", "filters")
+        self.ctl("snapshot", "create", "filters", "on", "--internal")
+        self.ctl("snapshot", "create", "filters", "disks", "--disk-only")
+        for expected, *filters in (("off on disks",), ("off", "--roots"), ("disks", "--leaves"), ("off on", "--no-leaves"),
+                                   ("off on", "--internal"), ("disks", "--external"), ("disks", "--disk-only"),
+                                   ("on", "--active"), ("off", "--inactive"), ("off on", "--active", "--inactive"),
+                                   ("on disks", "--descendants-of", "off"), ("", "--roots", "--external"),
+                                   ("on", "--descendants-of", "off", "--internal")):
+            with self.subTest(filters=filters):
+                self.assertEqual(self.ctl("snapshot", "list", "filters", "--names", *filters).stdout.split(),
+                                 expected.split())
+        self.refused("nowhere", "snapshot", "list", "filters", "--descendants-of", "nowhere")
+
+    def test_running_guest_is_not_ended_by_a_revert_unasked(self):
+        self.make_domain("asked")
+        self.ctl("snapshot", "create", "asked", "off", "--internal")
+        self.ctl("start", "asked")
+        pid = self.service.guests()
+        errors = self.refused("no memory in snapshot 'off'", "snapshot", "revert", "asked", "off")
+        for way in ("--running", "--paused", "--force"):
+            self.assertIn(way, errors)
+        self.assertEqual((self.ask("show", "asked")["state"], self.service.guests()), ("running", pid))
+        self.assertEqual(self.ask("job", "list")[-1]["operation"], "start")
+        self.ctl("snapshot", "revert", "asked", "off", "--paused")
+        self.assertEqual(self.ask("show", "asked")["state"], "paused")
+        self.refused("no memory", "snapshot", "revert", "asked", "off")
+        self.ctl("snapshot", "revert", "asked", "off", "--running")
+        self.assertEqual(self.ask("show", "asked")["state"], "running")
+        self.ctl("snapshot", "revert", "asked", "off", "--force")
+        self.assertEqual(self.ask("show", "asked")["state"], "shutoff")
+        # There is nobody to be asked about.
+        self.ctl("snapshot", "revert", "asked", "off")
+
+    def test_names_that_begin_with_a_dash_follow_two(self):
+        self.make_domain("--json")
+        self.ctl("snapshot", "create", "--internal", "--", "--json", "--help")
+        self.ctl("snapshot", "create", "--internal", "--", "--json", "--")
+        self.assertEqual(self.ctl("snapshot", "list", "--names", "--", "--json").stdout.splitlines(), ["--help", "--"])
+        self.assertIn("--help", self.ctl("--", "snapshot", "show", "--", "--json", "--help").stdout)
+        self.ctl("snapshot", "delete", "--", "--json", "--")
+        self.assertEqual(self.ctl("snapshot", "list", "--names", "--", "--json").stdout.splitlines(), ["--help"])
+
+    def test_families_are_deleted_with_progress(self):
+        self.make_domain("family")
+        for name in ("a", "b", "c", "d", "e"):
+            self.ctl("snapshot", "create", "family", name, "--internal")
+        self.assertIn("--children", self.refused("exclude", "snapshot", "delete", "family", "a", "--children",
+                                                 "--children-only", status=2))
+        done = self.ctl("snapshot", "delete", "family", "d", "--children-only")
+        self.assertRegex(done.stdout, r"^Deleted the descendants of 'd' of family in ")
+        self.assertRegex(done.stderr, r"(?m)^[A-Z].*: \d+ %")
+        self.assertEqual(self.ctl("snapshot", "list", "family", "--names").stdout.split(), ["a", "b", "c", "d"])
+        done = self.ctl("snapshot", "delete", "family", "c", "--children")
+        self.assertRegex(done.stdout, r"^Deleted snapshot 'c' of family and its descendants in ")
+        done = self.ctl("snapshot", "delete", "family", "b", "--metadata-only")
+        self.assertRegex(done.stdout, r"^Forgot snapshot 'b' of family in ")
+        self.assertEqual(self.ctl("snapshot", "list", "family", "--names").stdout.split(), ["a"])
+        disk = Disk(pathlib.Path(self.ask("show", "family")["disks"][0]["path"]), "qcow2")
+        self.assertEqual(internal_snapshots(disk), ["a", "b"])
+
+    def test_warning_of_a_job_is_shown(self):
+        directory = self.make_directory()
+        path = self.define("warned", [make_disk(directory / "one.qcow2"), make_disk(directory / "two.qcow2", target="vdb")])
+        self.client.run(path, "Domain", "Start")
+        done = self.ctl("snapshot", "create", "warned", "one", "--pause", "--disk", "vdb,snapshot=none")
+        self.assertRegex(done.stderr, r"(?m)^warning: .*vdb is left out")
+
     def test_refusals_change_nothing(self):
         self.start_domain("refusals")
         self.ctl("snapshot", "create", "refusals", "one", "--internal")
@@ -243,7 +331,8 @@ class SnapshotTest(CtlTestCase):
         self.assertRegex(taken.stdout, r"^Took checkpoint 'one' of checkpoint in .* \(the guest stood still for .*\)\n"
                                        r"Its memory was written while the guest stood still: .+\n$")
         shown = self.ctl("snapshot", "show", "checkpoint", "one").stdout
-        self.assertRegex(shown, r"(?m)^Memory: +external$")
+        memory = re.search(r"(?m)^Memory: +external  in (/.*)$", shown).group(1)
+        self.assertTrue(os.path.isfile(memory), memory)
         self.assertRegex(shown, r"(?m)^Disks: +vda  external  overlay /.*/checkpoint\.one \(qcow2\)$")
         self.assertRegex(self.ctl("snapshot", "list", "checkpoint").stdout, r"(?m)^\* +one .* running +external +external ")
         job = self.ask("snapshot", "create", "checkpoint", "two", "--disk-only")
