@@ -17,6 +17,7 @@
 #include "vs-file-access.h"
 #include "vs-image-tool.h"
 #include "vs-overlays.h"
+#include "vs-own-files.h"
 #include "vs-qcow2.h"
 #include "vs-steps.h"
 
@@ -464,6 +465,54 @@ vs_overlay_files_remove (VsRun *run, GError **error)
       if (vs_overlay_has (overlay, VS_OVERLAY_REBASED)
           && g_file_test (vs_overlay_get (overlay, VS_OVERLAY_PATH), G_FILE_TEST_EXISTS)
           && !vs_image_overlay_set_backing (tool, vs_overlay_get (overlay, VS_OVERLAY_PATH), NULL, NULL, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/**
+ * vs_overlay_files_own:
+ * @run: a run whose overlays the disks use
+ * @error: %VMSNAP_ERROR_NO_SPACE, %VMSNAP_ERROR_IO
+ *
+ * Puts on record which files we made: only these are ever removed, when no snapshot needs them any more.
+ *
+ * Returns: whether they are on record; durable
+ */
+gboolean
+vs_overlay_files_own (VsRun *run, GError **error)
+{
+  for (guint i = 0; i < vs_overlays_count (run); i++)
+    {
+      JsonObject *overlay = vs_overlays_get (run, i);
+
+      if (!vs_overlay_has (overlay, VS_OVERLAY_REUSE)
+          && !vs_own_files_add (vs_run_get_store (run), vs_run_get_uuid (run), vs_overlay_get (overlay, VS_OVERLAY_PATH),
+                                error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/**
+ * vs_overlay_files_disown:
+ * @run: a run
+ * @error: %VMSNAP_ERROR_IO
+ *
+ * Undo of vs_overlay_files_own().
+ *
+ * Returns: whether none of them is on record
+ */
+gboolean
+vs_overlay_files_disown (VsRun *run, GError **error)
+{
+  for (guint i = 0; i < vs_overlays_count (run); i++)
+    {
+      JsonObject *overlay = vs_overlays_get (run, i);
+
+      if (!vs_overlay_has (overlay, VS_OVERLAY_REUSE)
+          && !vs_own_files_remove (vs_run_get_store (run), vs_run_get_uuid (run),
+                                   vs_overlay_get (overlay, VS_OVERLAY_PATH), error))
         return FALSE;
     }
   return TRUE;

@@ -65,5 +65,9 @@ gboolean vs_overlay_files_find (JsonObject *overlay,
                                 GError **error);
 gboolean vs_overlay_files_remove (VsRun *run,
                                   GError **error);
+gboolean vs_overlay_files_own (VsRun *run,
+                               GError **error);
+gboolean vs_overlay_files_disown (VsRun *run,
+                                  GError **error);
 
 G_END_DECLS

@@ -356,7 +356,8 @@ is_recorded_at_all (VsRun *run)
   return !vs_run_get_flag (run, FACT_NO_METADATA);
 }
 
-/* The commit point is the record's file; without one, that this was begun. */
+/* The commit point is the record's file; without one, that this was begun. Whoever wants no record has the files to
+ * himself, too. */
 static gboolean
 record (VsRun *run, GError **error)
 {
@@ -365,7 +366,7 @@ record (VsRun *run, GError **error)
   if (!is_recorded_at_all (run))
     return TRUE;
   def = describe (run);
-  return vs_record_write (run, def, error);
+  return vs_overlay_files_own (run, error) && vs_record_write (run, def, error);
 }
 
 static gboolean
@@ -377,7 +378,9 @@ is_recorded (VsRun *run)
 static gboolean
 unrecord (VsRun *run, GError **error)
 {
-  return !is_recorded_at_all (run) || vs_record_remove (run, vs_run_get_string (run, VS_FACT_SNAPSHOT), error);
+  return !is_recorded_at_all (run)
+         || (vs_record_remove (run, vs_run_get_string (run, VS_FACT_SNAPSHOT), error)
+             && vs_overlay_files_disown (run, error));
 }
 
 static gboolean

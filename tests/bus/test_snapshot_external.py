@@ -2,6 +2,7 @@
 """External snapshots as the bus shows them: what the options lead to, and what the job and the objects tell. What the
 disks and the memory hold then is seen in ../system."""
 
+import json
 import re
 import xml.etree.ElementTree as ElementTree
 
@@ -131,6 +132,42 @@ class OfADomainThatIsOff(ExternalCase):
         self.assertEqual(self.list(), [])
         self.assertEqual(self.client.get(self.domain, "Domain", "CurrentSnapshot"), "/")
         self.assertEqual(self.chains()["vda"], ["vda.one", "vda.qcow2"])
+
+    def own_files(self):
+        """The files that the service put on record as its own, by the names alone."""
+        records = self.state_directory().glob("files/*.json")
+        return sorted(json.loads(record.read_text())["path"].rpartition("/")[2] for record in records)
+
+    def state_directory(self):
+        return self.service.state / "domains" / self.domain.rpartition("/")[2].replace("_", "-")
+
+    def test_only_overlays_that_the_service_made_are_its_own(self):
+        self.create("one")
+        self.assertEqual(self.own_files(), ["vda.one", "vdb.one"])
+        size = image_info(self.disks[0])["virtual-size"]
+        reused = make_disk(self.directory / "given.qcow2", size // 2**20)
+        self.create("two", reuse_external=True, disks={"vda": {"path": str(reused.path)}, "vdb": {"snapshot": "none"}})
+        self.create("three", no_metadata=True)
+        self.assertEqual(self.own_files(), ["vda.one", "vdb.one"])
+
+    def test_no_file_is_its_own_any_more_after_undefine(self):
+        self.create("one")
+        self.client.call(self.domain, "Domain", "Undefine", snapshots_metadata=True)
+        self.assertEqual(self.own_files(), [])
+        self.assertTrue((self.directory / "vda.one").exists())
+
+    def test_nor_when_its_guest_runs_on(self):
+        self.create("one")
+        self.start()
+        self.client.call(self.domain, "Domain", "Undefine", snapshots_metadata=True)
+        self.assertEqual(self.own_files(), [])
+        self.assertTrue((self.directory / "vda.one").exists())
+
+    def test_nor_after_a_failure(self):
+        (self.state_directory() / "snapshots").write_text("where the records would be")
+        self.assertEqual(self.attempt("one", {}).name, "Io")
+        self.assertEqual(self.own_files(), [])
+        self.assertFalse((self.directory / "vda.one").exists())
 
     def test_what_needs_a_guest_says_so(self):
         for options in ({"live": True}, {"pause": True}, {"memory_path": f"{self.directory}/memory"}, {"encoding": "raw"}):
