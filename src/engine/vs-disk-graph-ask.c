@@ -29,6 +29,27 @@ vs_disk_graph_find (VsDiskGraph *self, const char *path)
 }
 
 /**
+ * vs_disk_graph_list:
+ * @self: a graph that was looked at
+ *
+ * Returns: (transfer container) (element-type VsGraphFile): all its files, each once
+ */
+GPtrArray *
+vs_disk_graph_list (VsDiskGraph *self)
+{
+  GPtrArray *files = g_ptr_array_new ();
+
+  for (guint i = 0; i < self->nodes->len; i++)
+    {
+      VsGraphNode *node = g_ptr_array_index (self->nodes, i);
+
+      if (node->same == NULL)
+        g_ptr_array_add (files, &node->file);
+    }
+  return files;
+}
+
+/**
  * vs_disk_graph_get_backing:
  * @self: a graph that was looked at
  * @file: one of its files

@@ -210,7 +210,7 @@ add_own_file (VsDiskGraph *self, const char *uuid, const char *domain, const VsO
 {
   VsGraphNode *node = get_node (self, own->path, NULL, g_strdup_printf ("a file that was made for %s", domain));
 
-  if (node->made_id == NULL)
+  if (node->made_id == NULL && !own->is_original)
     node->made_id = g_strdup (own->id);
   if (own->left)
     add_use (node, make_use (VS_USE_LEFT, uuid, domain));

@@ -89,6 +89,7 @@ VsDiskGraph *vs_disk_graph_collect (VsEngine *engine);
 gboolean vs_disk_graph_look (VsDiskGraph *self, GCancellable *cancellable, GError **error);
 void vs_disk_graph_free (VsDiskGraph *self);
 
+GPtrArray *vs_disk_graph_list (VsDiskGraph *self);
 VsGraphFile *vs_disk_graph_find (VsDiskGraph *self, const char *path);
 VsGraphFile *vs_disk_graph_get_backing (VsDiskGraph *self, VsGraphFile *file);
 const char *vs_disk_graph_find_problem (VsDiskGraph *self, VsGraphFile *file);

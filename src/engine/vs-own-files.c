@@ -15,6 +15,7 @@
 #define MEMBER_PATH "path"
 #define MEMBER_ID "id"
 #define MEMBER_LEFT "left"
+#define MEMBER_ORIGINAL "original"
 
 static void
 own_file_free (VsOwnFile *file)
@@ -48,6 +49,11 @@ format (const VsOwnFile *file)
   json_builder_add_string_value (builder, file->id);
   json_builder_set_member_name (builder, MEMBER_LEFT);
   json_builder_add_boolean_value (builder, file->left);
+  if (file->is_original)
+    {
+      json_builder_set_member_name (builder, MEMBER_ORIGINAL);
+      json_builder_add_boolean_value (builder, TRUE);
+    }
   json_builder_end_object (builder);
   root = json_builder_get_root (builder);
   return json_to_string (root, TRUE);
@@ -82,6 +88,7 @@ parse (const char *text, GError **error)
       file->path = g_strdup (get_string (object, MEMBER_PATH));
       file->id = g_strdup (get_string (object, MEMBER_ID));
       file->left = get_boolean (object, MEMBER_LEFT);
+      file->is_original = get_boolean (object, MEMBER_ORIGINAL);
     }
   if (file->path != NULL && g_path_is_absolute (file->path) && file->id != NULL)
     return g_steal_pointer (&file);
@@ -125,6 +132,34 @@ vs_own_files_add (VsStore *store, const char *uuid, const char *path, GError **e
 
   file->path = g_canonicalize_filename (path, "/");
   file->id = vs_disk_file_id (path, error);
+  return file->id != NULL && write_record (store, uuid, file, error);
+}
+
+/**
+ * vs_own_files_note_original:
+ * @store: the store
+ * @uuid: a domain's uuid
+ * @path: a file that is there, and that the service didn't make
+ * @error: %VMSNAP_ERROR_NOT_FOUND when it isn't there, %VMSNAP_ERROR_NO_SPACE, %VMSNAP_ERROR_IO
+ *
+ * Notes that a domain's own image is left: no snapshot names it, but several files stand on it. It is never removed, but
+ * when one file is left above it, that may be merged into it. One that is noted already stays as it is noted.
+ *
+ * Returns: whether it is noted; durable
+ */
+gboolean
+vs_own_files_note_original (VsStore *store, const char *uuid, const char *path, GError **error)
+{
+  g_autofree char *name = record_name (path);
+  g_autoptr (VsOwnFile) known = read_record (store, uuid, name, NULL);
+  g_autoptr (VsOwnFile) file = g_new0 (VsOwnFile, 1);
+
+  if (known != NULL)
+    return TRUE;
+  file->path = g_canonicalize_filename (path, "/");
+  file->id = vs_disk_file_id (path, error);
+  file->left = TRUE;
+  file->is_original = TRUE;
   return file->id != NULL && write_record (store, uuid, file, error);
 }
 

@@ -22,6 +22,7 @@
 #define OFFSET_CRYPT_METHOD 32
 #define OFFSET_L1_SIZE 36
 #define OFFSET_L1_TABLE 40
+#define OFFSET_N_SNAPSHOTS 60
 #define OFFSET_INCOMPATIBLE 72
 #define OFFSET_HEADER_LENGTH 100
 
@@ -176,6 +177,7 @@ parse (const Bytes *bytes, VsQcow2Header *header, GError **error)
     }
   header->virtual_size = get_u64 (bytes, OFFSET_SIZE);
   header->is_encrypted = get_u32 (bytes, OFFSET_CRYPT_METHOD) != 0;
+  header->n_snapshots = get_u32 (bytes, OFFSET_N_SNAPSHOTS);
   header->is_corrupt = (features & INCOMPATIBLE_CORRUPT) != 0;
   header->has_data_file = (features & INCOMPATIBLE_DATA_FILE) != 0;
 

@@ -13,6 +13,7 @@ G_BEGIN_DECLS
  * @has_data_file: whether the data lies in another file
  * @is_encrypted: whether it needs a key
  * @is_corrupt: whether QEMU marked it as corrupt
+ * @n_snapshots: how many internal snapshots are in it
  *
  * What the header of a qcow2 image says.
  */
@@ -23,6 +24,7 @@ typedef struct {
   gboolean has_data_file;
   gboolean is_encrypted;
   gboolean is_corrupt;
+  guint n_snapshots;
 } VsQcow2Header;
 
 gboolean vs_qcow2_is (int fd);

@@ -36,7 +36,6 @@ typedef enum {
  * @is_block: it is a device
  * @is_left: no snapshot has named it since an earlier deletion
  * @is_read_only: the service may not write to it
- * @in_guest: the guest's QEMU has it open
  * @problem: (nullable): what is wrong with it, in words
  *
  * One file, as a deletion looks at it. Whoever makes one with vs_delete_plan_add_file() fills in the fields; the rest is
@@ -55,7 +54,6 @@ struct _VsDeleteFile
   gboolean is_block;
   gboolean is_left;
   gboolean is_read_only;
-  gboolean in_guest;
   char *problem;
 
   /*< private >*/

@@ -164,6 +164,9 @@ why_not_stream (const VsDeleteFile *lower, const VsDeleteFile *upper)
     return "it holds internal snapshots";
   if (upper->is_read_only)
     return "the one above can't be written";
+  /* Beyond its end QEMU would show what is below it. */
+  if (lower->virtual_size < upper->virtual_size && lower->backing != NULL)
+    return "it is of another size";
   return g_str_equal (upper->format, "qcow2") ? NULL : "the one above isn't qcow2";
 }
 
@@ -222,7 +225,6 @@ describe (VsDeletePlan *self, const VsDeleteFile *lower, const Choice *choice)
   json_object_set_string_member (merge, "lower-format", lower->format);
   json_object_set_string_member (merge, "upper-path", upper->path);
   json_object_set_string_member (merge, "way", choice->way == WAY_STREAM ? "stream" : "commit");
-  json_object_set_boolean_member (merge, "guest", upper->in_guest && lower->in_guest);
   json_object_set_boolean_member (merge, "late", choice->late);
   json_object_set_int_member (merge, "bytes", (gint64) (choice->way == WAY_STREAM ? lower->size : upper->size));
   json_object_set_boolean_member (merge, "lower-ours", lower->is_ours);

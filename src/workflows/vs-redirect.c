@@ -135,6 +135,7 @@ typedef struct
 {
   VsDomainDef *def;
   GPtrArray *chains;
+  gboolean strict; /* another domain's claim is an error */
 } Files;
 
 /* Whoever is told of one of them sees both. */
@@ -146,7 +147,14 @@ show_files (VsRun *run, gpointer data, GError **error)
   g_autoptr (GError) local = NULL;
 
   if (!vs_engine_claim_disks (vs_run_get_engine (run), files->def, files->chains, &local))
-    g_warning ("%s", local->message);
+    {
+      if (files->strict)
+        {
+          g_propagate_error (error, g_steal_pointer (&local));
+          return FALSE;
+        }
+      g_warning ("%s", local->message);
+    }
   g_object_freeze_notify (G_OBJECT (domain));
   if (vs_domain_is_active (domain))
     vs_domain_set_live_def (domain, files->def);
@@ -156,10 +164,10 @@ show_files (VsRun *run, gpointer data, GError **error)
 }
 
 static gboolean
-show (VsRun *run, VsDomainDef *def, GPtrArray *known, GError **error)
+show (VsRun *run, VsDomainDef *def, GPtrArray *known, gboolean strict, GError **error)
 {
   g_autoptr (GPtrArray) chains = look_at_chains (def, known);
-  Files files = { def, chains };
+  Files files = { def, chains, strict };
 
   vs_run_set_def (run, def);
   return vs_run_on_main (run, show_files, &files, error);
@@ -193,7 +201,26 @@ vs_redirect_definitions (VsRun *run, const char *from, const char *to, const cha
     return FALSE;
   if (live && !vs_record_write_live_definition (run, present.live, error))
     return FALSE;
-  return (!live && !inactive) || show (run, present.live != NULL ? present.live : present.inactive, present.chains, error);
+  return (!live && !inactive) || show (run, present.live != NULL ? present.live : present.inactive, present.chains, FALSE,
+                                  error);
+}
+
+/**
+ * vs_redirect_claim:
+ * @run: a run that is about to work on the files of its domain's disks
+ * @error: %VMSNAP_ERROR_BUSY when another domain has one of them
+ *
+ * Makes the files of a domain that is off its own until the run ends. A guest has claimed its disks already.
+ *
+ * Returns: whether they are
+ */
+gboolean
+vs_redirect_claim (VsRun *run, GError **error)
+{
+  g_auto (Present) present = { 0 };
+
+  vs_run_on_main (run, get_present, &present, NULL);
+  return present.live != NULL || show (run, present.inactive, present.chains, TRUE, error);
 }
 
 /**
@@ -211,7 +238,7 @@ vs_redirect_refresh (VsRun *run, GError **error)
   g_auto (Present) present = { 0 };
 
   vs_run_on_main (run, get_present, &present, NULL);
-  return show (run, present.live != NULL ? present.live : present.inactive, present.chains, error);
+  return show (run, present.live != NULL ? present.live : present.inactive, present.chains, FALSE, error);
 }
 
 static gboolean

@@ -18,6 +18,8 @@ gboolean vs_redirect_snapshots (VsRun *run,
                                 const char *to,
                                 const char *format,
                                 GError **error);
+gboolean vs_redirect_claim (VsRun *run,
+                            GError **error);
 gboolean vs_redirect_refresh (VsRun *run,
                               GError **error);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * What becomes of which file when snapshots are deleted. Files are written as `path backing size` and what else is known
- * of them: `ours`, `left`, `raw`, `ro`, `block`, `guest`, `bad`, `tags=N`, `size=N` (what the guest sees); and what they
+ * of them: `ours`, `left`, `raw`, `ro`, `block`, `bad`, `tags=N`, `size=N` (what the guest sees); and what they
  * are there for: `a:DISK` an active disk, `f:SNAPSHOT:DISK` frozen, `t:SNAPSHOT:DISK` a tag, `k` a forgotten snapshot's,
  * `x:DOMAIN` another domain's.
  */
@@ -54,8 +54,6 @@ apply (VsDeletePlan *plan, VsDeleteFile *file, const char *word)
     file->is_read_only = TRUE;
   else if (g_str_equal (word, "block"))
     file->is_block = TRUE;
-  else if (g_str_equal (word, "guest"))
-    file->in_guest = TRUE;
   else if (g_str_equal (word, "bad"))
     file->problem = g_strdup_printf ("%s is missing", file->path);
   else if (g_str_has_prefix (word, "tags="))
@@ -124,8 +122,6 @@ describe_merges (GString *text, JsonObject *result, gboolean late)
         continue;
       g_string_append_printf (text, "%s%s %s>%s", stream && late ? "late " : "", stream ? "stream" : "commit",
                               stream ? lower : upper, stream ? upper : lower);
-      if (json_object_get_boolean_member (item, "guest"))
-        g_string_append_printf (text, "@%s", json_object_get_string_member (item, "target"));
       for (guint j = 0; j < json_array_get_length (dependents); j++)
         g_string_append_printf (text, "+%s", json_array_get_string_element (dependents, j));
       g_string_append (text, "; ");
@@ -170,7 +166,7 @@ test_case (gconstpointer data)
 static const Case cases[] = {
   { "only/fewer-bytes-above-are-committed", "R - 100 f:s1:vda; A R 10 ours a:vda", "s1", "mark R; commit A>R" },
   { "only/an-original-is-never-streamed-away", "R - 10 f:s1:vda; A R 100 ours a:vda", "s1", "mark R; commit A>R" },
-  { "only/a-raw-original-is-committed-into", "R - 10 raw f:s1:vda; A R 100 ours a:vda guest", "s1", "mark R; commit A>R" },
+  { "only/a-raw-original-is-committed-into", "R - 10 raw f:s1:vda; A R 100 ours a:vda", "s1", "mark R; commit A>R" },
   { "only/an-original-that-cannot-be-written-stays", "R - 100 ro f:s1:vda; A R 10 ours a:vda", "s1",
     "mark R; left R (A can't be merged with it: it isn't one that this service made; and it can't be written)" },
   { "only/a-smaller-device-is-not-committed-into", "R - 100 raw block size=900 f:s1:vda; A R 10 ours a:vda", "s1",
@@ -178,11 +174,13 @@ static const Case cases[] = {
   { "only/a-smaller-file-grows", "R - 100 raw size=900 f:s1:vda; A R 10 ours a:vda", "s1", "mark R; commit A>R" },
   { "leaf/above-holds-more", "R - 5 f:s1:vda; A R 10 ours f:s2:vda; B A 50 ours a:vda", "s2", "stream A>B; mark A" },
   { "leaf/above-holds-less", "R - 5 f:s1:vda; A R 50 ours f:s2:vda; B A 10 ours a:vda", "s2", "mark A; commit B>A" },
+  { "leaf/a-shorter-one-is-not-streamed", "R - 5 f:s1:vda; A R 10 ours size=900 f:s2:vda; B A 50 ours a:vda", "s2",
+    "mark A; commit B>A" },
+  { "leaf/a-longer-one-is-not-committed-into", "R - 5 f:s1:vda; A R 50 ours size=1100 f:s2:vda; B A 5 ours a:vda", "s2",
+    "stream A>B; mark A" },
   { "leaf/equal-bytes-are-streamed", "R - 5 f:s1:vda; A R 10 ours f:s2:vda; B A 10 ours a:vda", "s2", "stream A>B; mark A" },
   { "leaf/on-a-branch-that-nothing-stands-on", "R - 5 f:s1:vda; A R 50 ours f:s2:vda; B R 10 ours a:vda", "s2",
     "mark A; remove A" },
-  { "leaf/a-guest-has-them", "R - 5 guest f:s1:vda; A R 10 ours guest f:s2:vda; B A 50 ours guest a:vda", "s2",
-    "stream A>B@vda; mark A" },
   { "middle/commit-takes-the-name", "R - 5 f:s1:vda; A R 50 ours f:s2:vda; B A 10 ours f:s3:vda; C B 1 ours a:vda", "s2",
     "mark A; commit B>A+C" },
   { "middle/stream-into-a-frozen-file", "R - 5 f:s1:vda; A R 5 ours f:s2:vda; B A 10 ours f:s3:vda; C B 1 ours a:vda", "s2",
