@@ -107,13 +107,15 @@ note_present (VsDomain *domain, VsSnapshotDef *def, JsonObject *facts, GError **
 static gboolean
 check_not_frozen (VsEngine *engine, VsSnapshotDef *def, GError **error)
 {
+  g_autoptr (VsDiskGraph) graph = vs_disk_graph_collect (engine);
+
   for (guint i = 0; i < def->disks->len; i++)
     {
       const VsSnapshotDiskDef *kept = g_ptr_array_index (def->disks, i);
       const VsDiskDef *disk = vs_domain_def_find_disk (def->domain, kept->target);
 
       if (kept->snapshot == VMSNAP_LOCATION_INTERNAL && disk != NULL && disk->path != NULL
-          && !vs_engine_check_not_frozen (engine, disk->path, error))
+          && !vs_disk_graph_check_not_frozen (graph, disk->path, error))
         {
           g_prefix_error (error, "Disk %s can't go back to '%s': ", kept->target, def->name);
           return FALSE;
