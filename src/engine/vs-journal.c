@@ -44,6 +44,18 @@ vs_journal_free (VsJournal *self)
   g_free (self);
 }
 
+/**
+ * vs_journal_set_workflow:
+ * @self: a journal that isn't written yet
+ * @workflow: the own name of the workflow that it turned out to be
+ */
+void
+vs_journal_set_workflow (VsJournal *self, const char *workflow)
+{
+  g_free (self->workflow);
+  self->workflow = g_strdup (workflow);
+}
+
 static char *
 file_name (VsJournal *self)
 {

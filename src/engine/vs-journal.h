@@ -47,6 +47,8 @@ VsJournal *vs_journal_new (const char *uuid,
 void vs_journal_free (VsJournal *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VsJournal, vs_journal_free)
 
+void vs_journal_set_workflow (VsJournal *self,
+                              const char *workflow);
 gboolean vs_journal_write (VsJournal *self,
                            VsStore *store,
                            GError **error);

@@ -16,6 +16,7 @@ struct _VsRun
 
   /* The run's thread; set before it begins */
   const VsWorkflow *workflow;
+  const VsWorkflow *turn_to; /* NULL: none */
   VsJob *job;
   VsJournal *journal;
   VsStore *store;

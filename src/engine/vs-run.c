@@ -363,6 +363,21 @@ vs_run_write_journal (VsRun *self, GError **error)
 }
 
 /**
+ * vs_run_turn_to:
+ * @self: a run of which nothing is written down yet
+ * @workflow: one of the table of all workflows
+ *
+ * For a step that only looks: which workflow is the right one turned out only now. When the step is done, the steps of
+ * @workflow follow it, with the same facts, in the place of what is left of the present one.
+ */
+void
+vs_run_turn_to (VsRun *self, const VsWorkflow *workflow)
+{
+  g_return_if_fail (!self->written);
+  self->turn_to = workflow;
+}
+
+/**
  * vs_run_withdraw_commit:
  * @self: a run past its point of no return
  *

@@ -97,7 +97,8 @@ run_step (VsRun *self, guint index, GError **error)
   if (step->commit == VS_COMMIT_WHEN_DONE && !self->journal->committed && !commit (self, error))
     return FALSE;
   self->weight_done += step->weight;
-  vs_job_report_progress (self->job, self->weight_done / self->weight_total);
+  if (self->turn_to == NULL)
+    vs_job_report_progress (self->job, self->weight_done / self->weight_total);
   return TRUE;
 }
 
@@ -165,10 +166,24 @@ give_up (VsRun *self, guint failed)
   self->error = g_error_new (VMSNAP_ERROR, code, "%s; and it could not be undone yet: %s", why, undo_error->message);
 }
 
+/* A step has found out which workflow it takes: that one's steps come next, from the first. */
+static gboolean
+take_turn (VsRun *self)
+{
+  if (self->turn_to == NULL)
+    return FALSE;
+  self->workflow = g_steal_pointer (&self->turn_to);
+  vs_journal_set_workflow (self->journal, self->workflow->name);
+  self->weight_total = self->weight_done;
+  for (guint i = 0; i < self->workflow->n_steps; i++)
+    self->weight_total += self->workflow->steps[i].weight;
+  return TRUE;
+}
+
 static void
 run_forward (VsRun *self, guint from)
 {
-  for (guint i = from; i < self->workflow->n_steps; i++)
+  for (guint i = from; i < self->workflow->n_steps; i = take_turn (self) ? 0 : i + 1)
     {
       gboolean cancelled = is_cancelled (self);
 

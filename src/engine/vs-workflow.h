@@ -132,6 +132,8 @@ gboolean vs_run_on_main (VsRun *self,
                          GError **error);
 gboolean vs_run_write_journal (VsRun *self,
                                GError **error);
+void vs_run_turn_to (VsRun *self,
+                     const VsWorkflow *workflow);
 void vs_run_withdraw_commit (VsRun *self);
 void vs_run_report_progress (VsRun *self,
                              double fraction);

@@ -155,6 +155,20 @@ static const VsStep joined_steps[] = {
 };
 
 static const VsWorkflow joined_workflow = { "test", "test-joined", check, joined_steps, G_N_ELEMENTS (joined_steps) };
+
+static gboolean
+look_and_turn (VsRun *run, GError **error)
+{
+  vs_run_turn_to (run, &workflow);
+  return look (run, error);
+}
+
+static const VsStep turning_steps[] = {
+  { "Look", 1, look_and_turn },
+};
+
+static const VsWorkflow turning_workflow
+  = { "test", "test-turning", check, turning_steps, G_N_ELEMENTS (turning_steps) };
 static const VsWorkflow *const workflows[] = { &workflow, &joined_workflow, NULL };
 
 static void
@@ -309,6 +323,48 @@ test_withdrawn_commit_is_undone (Fixture *fixture, gconstpointer data)
   g_assert_cmpstr (log_->str, ==, "one two three -two -one ");
   g_assert_error (vs_job_get_error (job), VMSNAP_ERROR, VMSNAP_ERROR_IO);
   g_assert_cmpuint (count_journals (fixture), ==, 0);
+}
+
+static VsJob *
+turn (Fixture *fixture)
+{
+  VsJob *job = submit_workflow (fixture, &turning_workflow, NULL, FALSE, NULL);
+
+  wait_for (job);
+  return job;
+}
+
+static void
+test_turns_to_another_workflow (Fixture *fixture, gconstpointer data)
+{
+  VsJob *job = turn (fixture);
+
+  g_assert_cmpstr (log_->str, ==, "look one two three ");
+  g_assert_cmpint (vs_job_get_state (job), ==, VMSNAP_JOB_STATE_COMPLETED);
+  g_assert_cmpfloat (vs_job_get_progress (job), ==, 1);
+  g_assert_cmpuint (count_journals (fixture), ==, 0);
+}
+
+/* In a next life, too, for the journal names it. */
+static void
+test_turned_is_undone (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (VsJournal) journal = NULL;
+  g_autoptr (GPtrArray) journals = NULL;
+  VsJob *job;
+
+  failing = "two";
+  job = turn (fixture);
+  g_assert_cmpstr (log_->str, ==, "look one two -two -one ");
+  g_assert_error (vs_job_get_error (job), VMSNAP_ERROR, VMSNAP_ERROR_IO);
+  g_assert_cmpfloat (vs_job_get_progress (job), <, 1);
+  g_assert_cmpuint (count_journals (fixture), ==, 0);
+  failing = "three";
+  turn (fixture);
+  journals = vs_journal_load (fixture->store, UUID);
+  g_assert_cmpuint (journals->len, ==, 1);
+  journal = g_ptr_array_steal_index (journals, 0);
+  g_assert_cmpstr (journal->workflow, ==, "test-one");
 }
 
 /* What can't be finished now is finished before the next operation on the domain. */
@@ -622,6 +678,8 @@ main (int argc, char *argv[])
   ADD ("/run/cancel-undoes", test_cancel_undoes);
   ADD ("/run/past-the-commit-point-nothing-is-undone", test_past_commit_nothing_is_undone);
   ADD ("/run/withdrawn-commit-is-undone", test_withdrawn_commit_is_undone);
+  ADD ("/run/step-that-looks-turns-to-another-workflow", test_turns_to_another_workflow);
+  ADD ("/run/what-it-turned-to-is-undone-and-journalled", test_turned_is_undone);
   ADD ("/run/unfinished-operation-is-finished-before-the-next", test_unfinished_is_finished_first);
   ADD ("/run/failed-undo-is-tried-again-before-the-next", test_failed_undo_is_tried_again);
   ADD ("/run/failed-undo-keeps-what-protects", test_failed_undo_keeps_what_protects);
