@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The overlays' files. One that we make is known by device and inode before it has a name: so nothing is ever written
- * over, a next life knows what is ours, and only that is removed. One that was there before is checked, for a wrong one
- * would change the guest's disk beneath it. Threads of runs.
+ * The overlays' files. Those that we make are new files (vs-new-file.c). One that was there before is checked, for a
+ * wrong one would change the guest's disk beneath it. Threads of runs.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,22 +15,11 @@
 #include "vs-engine.h"
 #include "vs-file-access.h"
 #include "vs-image-tool.h"
+#include "vs-new-file.h"
 #include "vs-overlays.h"
 #include "vs-own-files.h"
 #include "vs-qcow2.h"
 #include "vs-steps.h"
-
-static void
-set_make_error (GError **error, const char *path, int errsv)
-{
-  int code = errsv == ENOSPC || errsv == EDQUOT ? VMSNAP_ERROR_NO_SPACE
-             : errsv == EEXIST                  ? VMSNAP_ERROR_ALREADY_EXISTS
-             : errsv == ENOENT                  ? VMSNAP_ERROR_NOT_FOUND
-             : errsv == ENAMETOOLONG            ? VMSNAP_ERROR_INVALID_ARGUMENT
-                                                : VMSNAP_ERROR_IO;
-
-  g_set_error (error, VMSNAP_ERROR, code, "Can't make the overlay %s: %s", path, g_strerror (errsv));
-}
 
 static gboolean
 check_directory (JsonObject *overlay, GError **error)
@@ -68,7 +56,7 @@ check_absent (JsonObject *overlay, GError **error)
     return TRUE;
   if (errno == ENAMETOOLONG)
     {
-      set_make_error (error, path, ENAMETOOLONG);
+      vs_new_file_set_error (error, path, ENAMETOOLONG);
       return FALSE;
     }
   g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_ALREADY_EXISTS,
@@ -165,11 +153,9 @@ check_header (JsonObject *overlay, int fd, GError **error)
 }
 
 static gboolean
-check_unused (VsRun *run, const char *path, GError **error)
+check_unused (VsRun *run, gpointer path, GError **error)
 {
-  g_autoptr (VsDiskGraph) graph = vs_steps_identify_disks (run, error);
-
-  return graph != NULL && vs_disk_graph_check_unused (graph, path, error);
+  return vs_engine_check_unused (vs_run_get_engine (run), path, error);
 }
 
 static gboolean
@@ -182,7 +168,7 @@ check_reused (VsRun *run, JsonObject *overlay, GError **error)
   gboolean ok;
   int fd;
 
-  if (!check_unused (run, path, error))
+  if (!vs_run_on_main (run, check_unused, (gpointer) path, error))
     {
       g_prefix_error (error, "It can't be the overlay of disk %s: ", vs_overlay_get (overlay, VS_OVERLAY_TARGET));
       return FALSE;
@@ -215,95 +201,6 @@ vs_overlay_files_check (VsRun *run, GError **error)
   return TRUE;
 }
 
-/* Who may read and write the disk may read and write its overlay. The group is not always ours to give. */
-static void
-set_rights (int fd, const char *base)
-{
-  struct stat st;
-
-  if (stat (base, &st) != 0 || !S_ISREG (st.st_mode))
-    return;
-  if (fchown (fd, (uid_t) -1, st.st_gid) != 0)
-    g_debug ("The group of %s can't be given to its overlay: %s", base, g_strerror (errno));
-  if (fchmod (fd, (st.st_mode & 0666) | 0600) != 0)
-    g_debug ("The rights of %s can't be given to its overlay: %s", base, g_strerror (errno));
-}
-
-/* A file that has no name yet, where the file system can do that, else an empty one of that name. */
-static int
-open_new (const char *path)
-{
-  g_autofree char *directory = g_path_get_dirname (path);
-  int fd = open (directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-
-  if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT || errno == EINVAL))
-    fd = open (path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-  return fd;
-}
-
-static int
-begin_file (JsonObject *overlay, GError **error)
-{
-  const char *path = vs_overlay_get (overlay, VS_OVERLAY_PATH);
-  g_autofree char *id = NULL;
-  g_autofree char *itself = NULL;
-  int fd = open_new (path);
-
-  if (fd < 0)
-    {
-      set_make_error (error, path, errno);
-      return -1;
-    }
-  set_rights (fd, vs_overlay_get (overlay, VS_OVERLAY_BASE_PATH));
-  itself = g_strdup_printf ("/proc/self/fd/%d", fd);
-  id = vs_disk_file_id (itself, error);
-  if (id == NULL)
-    {
-      close (fd);
-      return -1;
-    }
-  json_object_set_string_member (overlay, VS_OVERLAY_MADE, id);
-  return fd;
-}
-
-/* Gives it its name, unless it has it already. Never over another file. */
-static gboolean
-name_file (JsonObject *overlay, int fd, GError **error)
-{
-  const char *path = vs_overlay_get (overlay, VS_OVERLAY_PATH);
-  g_autofree char *itself = g_strdup_printf ("/proc/self/fd/%d", fd);
-  struct stat st;
-
-  if (fstat (fd, &st) == 0 && st.st_nlink > 0)
-    return TRUE;
-  if (linkat (AT_FDCWD, itself, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)
-    return TRUE;
-  set_make_error (error, path, errno);
-  return FALSE;
-}
-
-static gboolean
-sync_path (const char *path, GError **error)
-{
-  int fd = open (path, O_RDONLY | O_CLOEXEC);
-  gboolean ok = fd >= 0 && fsync (fd) == 0;
-
-  if (!ok)
-    set_make_error (error, path, errno);
-  if (fd >= 0)
-    close (fd);
-  return ok;
-}
-
-/* The journal will speak of it as of something that is there, also after a power failure. */
-static gboolean
-sync_file (const char *path, GError **error)
-{
-  g_autofree char *directory = g_path_get_dirname (path);
-
-  return sync_path (path, error) && sync_path (directory, error);
-}
-
 static gboolean
 fill (VsRun *run, const char *tool, JsonObject *overlay, GError **error)
 {
@@ -314,9 +211,9 @@ fill (VsRun *run, const char *tool, JsonObject *overlay, GError **error)
   if (vs_overlay_get (overlay, VS_OVERLAY_MADE) != NULL)
     return vs_image_overlay_create (tool, path, json_object_get_int_member (overlay, VS_OVERLAY_SIZE), base, format,
                                     vs_run_get_cancellable (run), error)
-           && sync_file (path, error);
+           && vs_new_file_sync (path, error);
   return !vs_overlay_has (overlay, VS_OVERLAY_REBASED)
-         || (vs_image_overlay_set_backing (tool, path, base, format, error) && sync_file (path, error));
+         || (vs_image_overlay_set_backing (tool, path, base, format, error) && vs_new_file_sync (path, error));
 }
 
 static void
@@ -335,7 +232,7 @@ begin_files (VsRun *run, GPtrArray *fds, GError **error)
 
       if (vs_overlay_has (overlay, VS_OVERLAY_REUSE))
         continue;
-      fd = begin_file (overlay, error);
+      fd = vs_new_file_begin (overlay, vs_overlay_get (overlay, VS_OVERLAY_BASE_PATH), error);
       if (fd < 0)
         return FALSE;
       g_ptr_array_add (fds, GINT_TO_POINTER (fd));
@@ -353,7 +250,7 @@ name_files (VsRun *run, GPtrArray *fds, GError **error)
       JsonObject *overlay = vs_overlays_get (run, i);
 
       if (!vs_overlay_has (overlay, VS_OVERLAY_REUSE)
-          && !name_file (overlay, GPOINTER_TO_INT (g_ptr_array_index (fds, next++)), error))
+          && !vs_new_file_name (overlay, GPOINTER_TO_INT (g_ptr_array_index (fds, next++)), error))
         return FALSE;
     }
   return TRUE;
@@ -373,28 +270,6 @@ vs_overlay_files_make (VsRun *run, GError **error)
     if (!fill (run, tool, vs_overlays_get (run, i), error))
       return FALSE;
   return TRUE;
-}
-
-static gboolean
-stands_on_base (JsonObject *overlay)
-{
-  int fd = open (vs_overlay_get (overlay, VS_OVERLAY_PATH), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  g_autoptr (VsQcow2Header) header = fd >= 0 && vs_qcow2_is (fd) ? vs_qcow2_read_header (fd, NULL) : NULL;
-
-  if (fd >= 0)
-    close (fd);
-  return header != NULL && g_strcmp0 (header->backing_file, vs_overlay_get (overlay, VS_OVERLAY_BASE_PATH)) == 0;
-}
-
-/* When the host was started anew its devices may have other numbers: then what is in it counts, too. */
-static gboolean
-is_ours (JsonObject *overlay)
-{
-  const char *made = vs_overlay_get (overlay, VS_OVERLAY_MADE);
-  g_autofree char *id = made != NULL ? vs_disk_file_id (vs_overlay_get (overlay, VS_OVERLAY_PATH), NULL) : NULL;
-
-  return id != NULL
-         && (g_str_equal (id, made) || (vs_disk_file_id_is_akin (id, made) && stands_on_base (overlay)));
 }
 
 /* Not when nothing can be seen where it was: its file system may not be mounted. */
@@ -423,30 +298,14 @@ vs_overlay_files_find (JsonObject *overlay, gboolean *there, GError **error)
 {
   const char *path = vs_overlay_get (overlay, VS_OVERLAY_PATH);
 
-  *there = is_ours (overlay) || (vs_overlay_has (overlay, VS_OVERLAY_REUSE) && g_file_test (path, G_FILE_TEST_EXISTS));
+  *there = vs_new_file_is_ours (overlay)
+           || (vs_overlay_has (overlay, VS_OVERLAY_REUSE) && g_file_test (path, G_FILE_TEST_EXISTS));
   if (*there || is_gone (overlay))
     return TRUE;
   g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IO,
                "The overlay of disk %s, %s, can't be found, or another file is in its place; what the guest has written is "
                "in it. Mount its file system, or put it back",
                vs_overlay_get (overlay, VS_OVERLAY_TARGET), path);
-  return FALSE;
-}
-
-static gboolean
-remove_file (JsonObject *overlay, GError **error)
-{
-  const char *path = vs_overlay_get (overlay, VS_OVERLAY_PATH);
-  g_autofree char *directory = g_path_get_dirname (path);
-
-  if (!is_ours (overlay))
-    return TRUE;
-  if (g_unlink (path) == 0)
-    {
-      sync_path (directory, NULL);
-      return TRUE;
-    }
-  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IO, "Can't remove the overlay %s: %s", path, g_strerror (errno));
   return FALSE;
 }
 
@@ -462,7 +321,7 @@ vs_overlay_files_remove (VsRun *run, GError **error)
     {
       JsonObject *overlay = vs_overlays_get (run, i);
 
-      if (!remove_file (overlay, error))
+      if (!vs_new_file_remove (overlay, error))
         return FALSE;
       if (vs_overlay_has (overlay, VS_OVERLAY_REBASED)
           && g_file_test (vs_overlay_get (overlay, VS_OVERLAY_PATH), G_FILE_TEST_EXISTS)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "vs-new-file.h"
 #include "vs-workflow.h"
 
 G_BEGIN_DECLS
@@ -13,14 +14,14 @@ G_BEGIN_DECLS
 
 /* The fact: an array of objects, one per disk that gets an overlay, with these members */
 #define VS_OVERLAYS_FACT "overlays"
-#define VS_OVERLAY_TARGET "target"
-#define VS_OVERLAY_PATH "path"
-#define VS_OVERLAY_BASE_PATH "base-path" /* the file that the disk has now */
+#define VS_OVERLAY_TARGET VS_NEW_FILE_TARGET
+#define VS_OVERLAY_PATH VS_NEW_FILE_PATH
+#define VS_OVERLAY_BASE_PATH VS_NEW_FILE_BASE_PATH /* the file that the disk has now */
 #define VS_OVERLAY_BASE_FORMAT "base-format"
 #define VS_OVERLAY_REUSE "reuse"       /* the file was there before */
 #define VS_OVERLAY_REBASED "rebased"   /* and its backing file was recorded by us */
 #define VS_OVERLAY_SIZE "size"         /* bytes that the guest sees */
-#define VS_OVERLAY_MADE "made"         /* vs_disk_file_id() of the file that we made */
+#define VS_OVERLAY_MADE VS_NEW_FILE_MADE /* vs_disk_file_id() of the file that we made */
 #define VS_OVERLAY_NODE "node"         /* name of the overlay's node; its storage is this with `-file` behind it */
 #define VS_OVERLAY_BASE_NODE "base-node"
 #define VS_OVERLAY_MERGED "merged"     /* what was in it is in the base again */
