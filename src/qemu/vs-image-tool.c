@@ -505,6 +505,54 @@ vs_image_overlay_commit (const char *tool, const char *path, gboolean empty, GEr
          && run_tool (argv, path, "merge into its backing file the overlay", COMMIT_TIMEOUT, NULL, &output, error);
 }
 
+/* In `key=value,…` a comma is written twice. */
+static char *
+escape (const char *value)
+{
+  g_auto (GStrv) parts = g_strsplit (value, ",", -1);
+
+  return g_strjoinv (",,", parts);
+}
+
+/**
+ * vs_image_extract:
+ * @tool: path of qemu-img
+ * @path: absolute path of a qcow2 image; a guest may use it
+ * @tag: the name of an internal snapshot of it
+ * @target: absolute path of the new image; a file that is there is overwritten
+ * @backing: (nullable): absolute path of the file below @path, which is below @target then, too
+ * @backing_format: (nullable): its format
+ * @cancellable: (nullable): to give up
+ * @error: %VMSNAP_ERROR_NO_SPACE, %VMSNAP_ERROR_IO, …
+ *
+ * Copies what the disk was at an internal snapshot, without any memory kept there. What a snapshot holds is never
+ * written again, so that it may be read beside a guest that writes to the image.
+ *
+ * Returns: whether @target holds it
+ */
+gboolean
+vs_image_extract (const char *tool,
+                  const char *path,
+                  const char *tag,
+                  const char *target,
+                  const char *backing,
+                  const char *backing_format,
+                  GCancellable *cancellable,
+                  GError **error)
+{
+  g_autofree char *name = escape (tag);
+  g_autofree char *snapshot = g_strconcat ("snapshot.name=", name, NULL);
+  const char *const alone[]
+    = { tool, "convert", "-q", "-U", "-f", "qcow2", "-O", "qcow2", "-l", snapshot, path, target, NULL };
+  const char *const above[] = { tool,     "convert", "-q", "-U",           "-f", "qcow2", "-O", "qcow2", "-l",
+                                snapshot, "-F",      backing_format, "-B", backing, path, target, NULL };
+  g_autofree char *output = NULL;
+
+  return check_path (path, error) && check_path (target, error)
+         && run_tool (backing != NULL ? above : alone, path, "copy a snapshot of", COMMIT_TIMEOUT, cancellable, &output,
+                      error);
+}
+
 /**
  * vs_image_tag_for_name:
  * @name: a snapshot's name

@@ -92,6 +92,14 @@ gboolean vs_image_overlay_commit (const char *tool,
                                   const char *path,
                                   gboolean empty,
                                   GError **error);
+gboolean vs_image_extract (const char *tool,
+                           const char *path,
+                           const char *tag,
+                           const char *target,
+                           const char *backing,
+                           const char *backing_format,
+                           GCancellable *cancellable,
+                           GError **error);
 char *vs_image_tag_for_name (const char *name);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VsImageSnapshot, vs_image_snapshot_free)
