@@ -56,7 +56,7 @@ static gboolean
 load (VsRun *run, GError **error)
 {
   vs_tags_aim (run, VS_TAGS_SNAPSHOT);
-  if (!vs_tags_load (run, vs_run_get_string (run, FACT_TAG), vs_run_get_int (run, "vm-state-size"), NULL, error))
+  if (!vs_tags_load (run, vs_run_get_string (run, FACT_TAG), vs_run_get_int (run, FACT_VM_STATE_SIZE), NULL, error))
     return FALSE;
   if (vs_run_get_string (run, FACT_NVRAM) != NULL)
     return TRUE;

@@ -4,32 +4,12 @@
  * The present state is kept under a tag until it has worked: the disks, and of a guest that has to end the memory, too,
  * so that a revert that fails brings it back.
  */
-#include <glib/gstdio.h>
-
-#include "vmsnap-error.h"
-#include "vs-nvram.h"
+#include "vs-revert-files.h"
 #include "vs-snapshot-revert.h"
 #include "vs-snapshot-workflows.h"
 #include "vs-start.h"
 #include "vs-steps.h"
 #include "vs-tags.h"
-
-/* The variable store that the snapshot's definition names, and what it held; no file: there was none. */
-#define FACT_NVRAM_PATH "nvram-path"
-#define FACT_UNDO_NVRAM "undo-nvram"
-
-static gboolean
-use_definition (VsRun *run, const char *fact, GError **error)
-{
-  g_autoptr (VsDomainDef) def = vs_domain_def_parse (vs_run_get_string (run, fact), VS_DOMAIN_DEF_NONE, error);
-  g_autoptr (VsDomainDef) named =
-    def != NULL ? vs_domain_def_copy_with_name (def, vs_run_get_def (run)->name, error) : NULL;
-
-  if (named == NULL)
-    return FALSE;
-  vs_run_set_def (run, named);
-  return TRUE;
-}
 
 static gboolean
 has_guest (VsRun *run)
@@ -52,41 +32,18 @@ save_guest (VsRun *run, GError **error)
 }
 
 static gboolean
-keep_variables (VsRun *run, GError **error)
-{
-  g_autoptr (VsDomainDef) then = vs_domain_def_parse (vs_run_get_string (run, FACT_DEFINITION), VS_DOMAIN_DEF_NONE, error);
-  g_autofree char *file = g_strdup_printf ("%s.fd", vs_run_get_string (run, FACT_UNDO_TAG));
-  g_autoptr (GBytes) variables = NULL;
-
-  if (then == NULL)
-    return FALSE;
-  if (then->os.nvram == NULL)
-    return TRUE;
-  vs_run_set_string (run, FACT_NVRAM_PATH, then->os.nvram);
-  if (!g_file_test (then->os.nvram, G_FILE_TEST_EXISTS))
-    return TRUE;
-  variables = vs_nvram_read (then->os.nvram, error);
-  if (variables == NULL || !vs_nvram_keep (run, variables, file, error))
-    return FALSE;
-  vs_run_set_string (run, FACT_UNDO_NVRAM, file);
-  return TRUE;
-}
-
-static gboolean
 protect (VsRun *run, GError **error)
 {
   vs_tags_aim (run, VS_TAGS_PRESENT);
   if (!has_guest (run))
-    return vs_tags_create_offline (run, vs_run_get_string (run, FACT_UNDO_TAG), error) && keep_variables (run, error);
-  return save_guest (run, error) && keep_variables (run, error);
+    return vs_tags_create_offline (run, vs_run_get_string (run, FACT_UNDO_TAG), error) && vs_revert_keep_variables (run, error);
+  return save_guest (run, error) && vs_revert_keep_variables (run, error);
 }
 
 static gboolean
 tidy_up (VsRun *run, GError **error)
 {
-  const char *file = vs_run_get_string (run, FACT_UNDO_NVRAM);
-
-  return vs_revert_delete_undo_tag (run, error) && (file == NULL || vs_nvram_forget (run, file, error));
+  return vs_revert_delete_undo_tag (run, error) && vs_revert_forget_variables (run, error);
 }
 
 /* The guest doesn't wait for the tidying. */
@@ -127,7 +84,7 @@ bring_back (VsRun *run, GError **error)
         return FALSE;
     }
   vs_tags_aim (run, VS_TAGS_PRESENT);
-  if (!use_definition (run, FACT_PRESENT_DEFINITION, error) || !vs_start_prepare (run, error)
+  if (!vs_revert_use_definition (run, FACT_PRESENT_DEFINITION, error) || !vs_start_prepare (run, error)
       || !vs_start_spawn (run, error) || !vs_tags_load (run, tag, 0, NULL, error))
     return FALSE;
   vs_tags_dismiss (run, VS_TAGS_JOB_LOAD);
@@ -142,7 +99,7 @@ go_back (VsRun *run, GError **error)
   gboolean memory = vs_run_get_flag (run, FACT_MEMORY);
 
   vs_tags_aim (run, VS_TAGS_SNAPSHOT);
-  if (!use_definition (run, FACT_DEFINITION, error) || !vs_start_prepare (run, error))
+  if (!vs_revert_use_definition (run, FACT_DEFINITION, error) || !vs_start_prepare (run, error))
     return FALSE;
   if (!memory && !vs_tags_apply_offline (run, tag, error))
     return FALSE;
@@ -154,22 +111,9 @@ go_back (VsRun *run, GError **error)
     return FALSE;
   if (!memory)
     return TRUE;
-  if (!vs_tags_load (run, tag, vs_run_get_int (run, "vm-state-size"), vs_run_get_cancellable (run), error))
+  if (!vs_tags_load (run, tag, vs_run_get_int (run, FACT_VM_STATE_SIZE), vs_run_get_cancellable (run), error))
     return FALSE;
   vs_tags_dismiss (run, VS_TAGS_JOB_LOAD);
-  return TRUE;
-}
-
-static gboolean
-undo_variables (VsRun *run, GError **error)
-{
-  const char *file = vs_run_get_string (run, FACT_UNDO_NVRAM);
-  const char *path = vs_run_get_string (run, FACT_NVRAM_PATH);
-
-  if (file != NULL)
-    return vs_nvram_put_back (run, file, path, error);
-  if (path != NULL)
-    g_unlink (path);
   return TRUE;
 }
 
@@ -179,9 +123,9 @@ come_forth (VsRun *run, GError **error)
 {
   vs_tags_aim (run, VS_TAGS_PRESENT);
   return vs_start_end (run, error) && vs_start_unprepare (run, error)
-         && use_definition (run, FACT_PRESENT_DEFINITION, error)
+         && vs_revert_use_definition (run, FACT_PRESENT_DEFINITION, error)
          && vs_tags_apply_where_present (run, vs_run_get_string (run, FACT_UNDO_TAG), error)
-         && undo_variables (run, error);
+         && vs_revert_undo_variables (run, error);
 }
 
 static gboolean
@@ -196,6 +140,13 @@ let_run (VsRun *run, GError **error)
   return vs_revert_let_run (run, error) && (!vs_run_get_flag (run, FACT_GUEST) || vs_start_announce (run, error));
 }
 
+/* Where the domain has other files than before. */
+static gboolean
+finish (VsRun *run, GError **error)
+{
+  return tidy_up (run, error) && vs_revert_files_abandon (run, error);
+}
+
 static const VsStep steps[] = {
   { "Checking the snapshot", 2, vs_revert_look_first },
   { "Protecting the present state", 10, protect, unprotect },
@@ -204,7 +155,7 @@ static const VsStep steps[] = {
   { "Recording", 2, vs_revert_record, vs_revert_unrecord, NULL, VS_COMMIT_WHEN_DONE },
   { "Removing the managed save", 1, vs_start_remove_managed_save, NULL, NULL, VS_COMMIT_NOT, discards },
   { "Letting the guest run", 2, let_run },
-  { "Tidying up", 4, tidy_up },
+  { "Tidying up", 4, finish },
 };
 
 const VsWorkflow vs_workflow_snapshot_revert_restart = {

@@ -1,26 +1,36 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Reverting to an internal snapshot: what can be asked, which way is taken, and what both ways have in common. A guest
- * whose devices are the snapshot's own is reverted in place (vs-snapshot-revert-in-place.c); everything else starts
- * QEMU anew, or leaves the domain off (vs-snapshot-revert-restart.c).
+ * Reverting to a snapshot: what can be asked, which way is taken, and what all ways have in common. Where all is kept
+ * inside files that may be written, a guest whose devices and files are the snapshot's own is reverted in place
+ * (vs-snapshot-revert-in-place.c), and everything else in its files (vs-snapshot-revert-restart.c). Otherwise what the
+ * snapshot is kept in stays as it is, and the domain gets other files (vs-snapshot-revert-external.c).
  */
 #include "vs-snapshot-revert.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "vmsnap-error.h"
+#include "vs-hypervisor.h"
+#include "vs-image-reader.h"
 #include "vs-nvram.h"
 #include "vs-operations.h"
 #include "vs-record.h"
+#include "vs-revert-files.h"
 #include "vs-save-workflows.h"
+#include "vs-save-xml.h"
 #include "vs-snapshot-workflows.h"
 #include "vs-steps.h"
 #include "vs-tags.h"
 
 #define FACT_FORCE "force"
+#define FACT_WARNING "warning"
 
 static gboolean
 has_memory (VsSnapshotDef *def)
 {
-  return def->memory == VMSNAP_LOCATION_INTERNAL;
+  return def->memory != VMSNAP_LOCATION_NONE;
 }
 
 /* What becomes of the domain: as it was at the snapshot, unless the caller wants it otherwise. */
@@ -41,14 +51,14 @@ note_snapshot (VsDomain *domain, VsSnapshotDef *def, JsonObject *facts)
   VsSnapshot *current = vs_domain_get_current_snapshot (domain);
   const char *nvram = vs_snapshot_def_get_fact (def, VS_SNAPSHOT_FACT_NVRAM);
   const char *vmstate = vs_snapshot_def_get_fact (def, VS_SNAPSHOT_FACT_VMSTATE);
-  g_autofree char *definition = vs_domain_def_format (def->domain);
   g_autofree char *old = vs_domain_def_format (vs_domain_get_inactive_def (domain));
   g_autofree char *present = vs_domain_def_format (vs_domain_get_def (domain));
   g_autofree char *undo_tag = g_strdup_printf ("vmsnap-undo-%08x", g_random_int ());
 
   json_object_set_string_member (facts, FACT_TAG, vs_snapshot_def_get_tag (def));
-  json_object_set_boolean_member (facts, FACT_MEMORY, has_memory (def));
-  json_object_set_string_member (facts, FACT_DEFINITION, definition);
+  json_object_set_boolean_member (facts, FACT_MEMORY, def->memory == VMSNAP_LOCATION_INTERNAL);
+  if (def->memory == VMSNAP_LOCATION_EXTERNAL)
+    json_object_set_string_member (facts, FACT_MEMORY_FILE, def->memory_path);
   json_object_set_string_member (facts, FACT_OLD_DEFINITION, old);
   json_object_set_string_member (facts, FACT_PRESENT_DEFINITION, present);
   json_object_set_string_member (facts, FACT_UNDO_TAG, undo_tag);
@@ -85,43 +95,25 @@ check_guest (VsDomain *domain, VsSnapshotDef *def, gboolean force, GError **erro
   return FALSE;
 }
 
-/* What must be kept until the revert has worked: of a guest that has to end, memory and disks; else the disks that will
- * be changed. */
+/* What a record that came from elsewhere may lack. */
 static gboolean
-note_present (VsDomain *domain, VsSnapshotDef *def, JsonObject *facts, GError **error)
+check_record (VsDomain *domain, VsSnapshotDef *def, GError **error)
 {
-  g_autofree char *difference = NULL;
-  gboolean in_place = has_memory (def) && fits_guest (domain, def, &difference);
-
-  if (vs_domain_is_active (domain) && !in_place && !vs_tags_choose_disks (vs_domain_get_def (domain), facts, error))
-    {
-      g_prefix_error (error, "The guest would have to end, and its present state can't be kept for the case of failure; "
-                             "power it off first. ");
-      return FALSE;
-    }
-  vs_tags_store_set (facts, VS_TAGS_PRESENT);
-  return TRUE;
-}
-
-/* What is inside a file goes back to what it was then: with what a later snapshot froze in it. */
-static gboolean
-check_not_frozen (VsEngine *engine, VsSnapshotDef *def, GError **error)
-{
-  g_autoptr (VsDiskGraph) graph = vs_disk_graph_collect (engine);
-
-  for (guint i = 0; i < def->disks->len; i++)
-    {
-      const VsSnapshotDiskDef *kept = g_ptr_array_index (def->disks, i);
-      const VsDiskDef *disk = vs_domain_def_find_disk (def->domain, kept->target);
-
-      if (kept->snapshot == VMSNAP_LOCATION_INTERNAL && disk != NULL && disk->path != NULL
-          && !vs_disk_graph_check_not_frozen (graph, disk->path, error))
-        {
-          g_prefix_error (error, "Disk %s can't go back to '%s': ", kept->target, def->name);
-          return FALSE;
-        }
-    }
-  return TRUE;
+  if (def->domain == NULL)
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED,
+                 "The record of snapshot '%s' of %s doesn't say what the domain was, so nobody can go back to it; define "
+                 "it again with a <domain> in it",
+                 def->name, vs_domain_get_name (domain));
+  else if (vs_snapshot_def_get_location (def) == VMSNAP_LOCATION_NONE)
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED, "Snapshot '%s' of %s holds neither disks nor memory",
+                 def->name, vs_domain_get_name (domain));
+  else if (def->memory == VMSNAP_LOCATION_EXTERNAL && def->memory_path == NULL)
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED,
+                 "The record of snapshot '%s' of %s doesn't say which file its memory is in", def->name,
+                 vs_domain_get_name (domain));
+  else
+    return TRUE;
+  return FALSE;
 }
 
 static gboolean
@@ -138,14 +130,7 @@ check (VsEngine *engine, VsDomain *domain, JsonObject *facts, GError **error)
       return FALSE;
     }
   def = vs_snapshot_get_def (snapshot);
-  if (vs_snapshot_def_get_location (def) != VMSNAP_LOCATION_INTERNAL || def->domain == NULL)
-    {
-      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED,
-                   "%s is not an internal snapshot; this version reverts to internal ones only. Its memory can be restored "
-                   "with a definition that names new overlays over its disks: see restore in vmsnapctl(1)", name);
-      return FALSE;
-    }
-  if (!check_not_frozen (engine, def, error))
+  if (!check_record (domain, def, error))
     return FALSE;
   if (!json_object_get_boolean_member (facts, FACT_FORCE)
       && !vs_save_refuse_managed (domain, ", give force to have it removed", error))
@@ -161,21 +146,157 @@ check (VsEngine *engine, VsDomain *domain, JsonObject *facts, GError **error)
     }
   vs_steps_note_state (domain, facts);
   note_snapshot (domain, def, facts);
-  return check_guest (domain, def, json_object_get_boolean_member (facts, FACT_FORCE), error)
-         && note_present (domain, def, facts, error);
+  return check_guest (domain, def, json_object_get_boolean_member (facts, FACT_FORCE), error);
 }
 
-static const VsWorkflow *
-choose (VsDomain *domain, JsonObject *facts)
+/* What is known of the snapshot and of all files, once it is this revert's turn. */
+typedef struct
 {
-  VsSnapshot *snapshot =
-    vs_domain_get_snapshot (domain, json_object_get_string_member (facts, VS_FACT_SNAPSHOT));
-  VsSnapshotDef *def = vs_snapshot_get_def (snapshot);
-  g_autofree char *difference = NULL;
+  VsSnapshotDef *def;
+  VsDiskGraph *graph;
+} Known;
 
-  if (vs_domain_is_active (domain) && has_memory (def) && fits_guest (domain, def, &difference))
-    return &vs_workflow_snapshot_revert_in_place;
-  return &vs_workflow_snapshot_revert_restart;
+static void
+known_clear (Known *known)
+{
+  g_clear_pointer (&known->def, vs_snapshot_def_unref);
+  g_clear_pointer (&known->graph, vs_disk_graph_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Known, known_clear)
+
+static gboolean
+collect (VsRun *run, gpointer data, GError **error)
+{
+  Known *known = data;
+  VsSnapshot *snapshot = vs_domain_get_snapshot (vs_run_get_domain (run), vs_run_get_string (run, VS_FACT_SNAPSHOT));
+
+  if (snapshot == NULL)
+    {
+      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_FOUND, "Snapshot %s is gone",
+                   vs_run_get_string (run, VS_FACT_SNAPSHOT));
+      return FALSE;
+    }
+  known->def = vs_snapshot_def_ref (vs_snapshot_get_def (snapshot));
+  known->graph = vs_disk_graph_collect (vs_run_get_engine (run));
+  return TRUE;
+}
+
+/* The file must be whole, and this domain's: the guest that is there isn't ended for the sake of another. */
+static gboolean
+check_image (VsRun *run, int fd, GError **error)
+{
+  g_autoptr (VsImageReader) reader = vs_image_reader_new (fd, VS_IMAGE_FLAGS_NONE, error);
+  g_autofree char *name = NULL;
+  g_autofree char *uuid = NULL;
+
+  if (reader == NULL)
+    return FALSE;
+  if (vs_save_definition_read_names (vs_image_reader_get_header (reader)->xml, &name, &uuid)
+      && g_str_equal (uuid, vs_run_get_uuid (run)))
+    return TRUE;
+  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IMAGE_CORRUPT, "it is the memory of another domain, %s",
+               name != NULL ? name : "one without a name");
+  return FALSE;
+}
+
+static gboolean
+check_memory_file (VsRun *run, GError **error)
+{
+  const char *path = vs_run_get_string (run, FACT_MEMORY_FILE);
+  int fd = path != NULL ? open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
+  int number = errno;
+  gboolean ok;
+
+  if (path == NULL)
+    return TRUE;
+  ok = fd >= 0 && check_image (run, fd, error);
+  if (fd < 0)
+    g_set_error (error, VMSNAP_ERROR, number == ENOENT ? VMSNAP_ERROR_NOT_FOUND : VMSNAP_ERROR_IO, "%s",
+                 g_strerror (number));
+  else
+    close (fd);
+  if (!ok)
+    g_prefix_error (error, "The memory of snapshot '%s' (%s) can't be used: ", vs_run_get_string (run, VS_FACT_SNAPSHOT),
+                    path);
+  return ok;
+}
+
+static gboolean
+check_machine (VsRun *run, VsSnapshotDef *def, GError **error)
+{
+  const char *emulator = def->domain->emulator != NULL ? def->domain->emulator : vs_steps_emulator (run);
+  g_autoptr (VsHypervisor) hypervisor = vs_hypervisor_get (emulator, vs_run_get_cancellable (run), error);
+  g_autofree char *machine
+    = hypervisor != NULL ? vs_hypervisor_resolve_machine (hypervisor, def->domain->os.machine, error) : NULL;
+
+  if (machine == NULL)
+    g_prefix_error (error, "Snapshot '%s' can't be gone back to: ", def->name);
+  return machine != NULL;
+}
+
+/* Whether each disk that is written is in the file that it would have. */
+static gboolean
+has_same_files (VsRun *run, GError **error)
+{
+  g_autoptr (VsDomainDef) next = vs_domain_def_parse (vs_run_get_string (run, FACT_DEFINITION), VS_DOMAIN_DEF_NONE, error);
+
+  for (guint i = 0; next != NULL && i < next->disks->len; i++)
+    {
+      const VsDiskDef *disk = g_ptr_array_index (next->disks, i);
+      const VsDiskDef *now = vs_domain_def_find_disk (vs_run_get_def (run), disk->target);
+
+      if (!disk->readonly && !disk->is_cdrom && (now == NULL || g_strcmp0 (now->path, disk->path) != 0))
+        return FALSE;
+    }
+  return next != NULL;
+}
+
+/* What must be kept until the revert has worked: of a guest that has to end, memory and disks; else the disks that will
+ * be changed. */
+static gboolean
+note_present (VsRun *run, gboolean in_place, GError **error)
+{
+  JsonObject *facts = vs_run_get_facts (run);
+
+  if (vs_run_get_flag (run, FACT_ACTIVE) && !in_place && !vs_tags_choose_disks (vs_run_get_def (run), facts, error))
+    {
+      g_prefix_error (error, "The guest would have to end, and its present state can't be kept for the case of failure; "
+                             "power it off first. ");
+      return FALSE;
+    }
+  vs_tags_store_set (facts, VS_TAGS_PRESENT);
+  return TRUE;
+}
+
+static gboolean
+choose_plain (VsRun *run, VsSnapshotDef *def, GError **error)
+{
+  g_autofree char *difference = NULL;
+  gboolean in_place = vs_run_get_flag (run, FACT_ACTIVE) && vs_run_get_flag (run, FACT_MEMORY)
+                      && vs_domain_def_guest_abi_equal (def->domain, vs_run_get_def (run), &difference)
+                      && has_same_files (run, NULL);
+
+  if (!note_present (run, in_place, error))
+    return FALSE;
+  vs_run_turn_to (run, in_place ? &vs_workflow_snapshot_revert_in_place : &vs_workflow_snapshot_revert_restart);
+  return TRUE;
+}
+
+/* Nothing is changed before all that it takes was seen to be there. */
+static gboolean
+choose (VsRun *run, GError **error)
+{
+  g_auto (Known) known = { 0 };
+
+  if (!vs_run_on_main (run, collect, &known, error)
+      || !vs_disk_graph_look (known.graph, vs_run_get_cancellable (run), error) || !check_memory_file (run, error)
+      || !check_machine (run, known.def, error) || !vs_revert_files_choose (run, known.def, known.graph, error))
+    return FALSE;
+  if (vs_revert_files_are_plain (known.def, known.graph))
+    return choose_plain (run, known.def, error);
+  vs_run_turn_to (run, vs_run_get_flag (run, FACT_GUEST) ? &vs_workflow_snapshot_revert_anew
+                                                         : &vs_workflow_snapshot_revert_off);
+  return TRUE;
 }
 
 /* The disks of the snapshot, when all is there that it takes. */
@@ -200,7 +321,7 @@ vs_revert_look (VsRun *run, GError **error)
       return NULL;
     }
   if (vmstate != NULL)
-    vs_run_set_int (run, "vm-state-size", vmstate->vm_state_size);
+    vs_run_set_int (run, FACT_VM_STATE_SIZE, vmstate->vm_state_size);
   return nvram == NULL || vs_nvram_check (run, nvram, error) ? g_steal_pointer (&states) : NULL;
 }
 
@@ -222,7 +343,7 @@ vs_revert_put_nvram_back (VsRun *run, GError **error)
 }
 
 static gboolean
-tell (VsRun *run, gpointer data, GError **error)
+tell_on_main (VsRun *run, gpointer data, GError **error)
 {
   const char *name = vs_run_get_string (run, VS_FACT_SNAPSHOT);
   GVariantBuilder details;
@@ -231,6 +352,51 @@ tell (VsRun *run, gpointer data, GError **error)
   g_variant_builder_init (&details, G_VARIANT_TYPE_VARDICT);
   g_variant_builder_add (&details, "{sv}", "snapshot", g_variant_new_string (name));
   vs_domain_emit_event (vs_run_get_domain (run), "snapshot-reverted", g_variant_builder_end (&details));
+  return TRUE;
+}
+
+static gboolean
+add_warning (VsRun *run, gpointer data, GError **error)
+{
+  vs_job_add_result (vs_run_get_job (run), "warning", g_variant_new_string (vs_run_get_string (run, FACT_WARNING)));
+  return TRUE;
+}
+
+/**
+ * vs_revert_warn:
+ * @run: a run
+ * @format: a sentence
+ * @...: for @format
+ *
+ * Adds it to what the job's result warns of.
+ */
+void
+vs_revert_warn (VsRun *run, const char *format, ...)
+{
+  const char *before = vs_run_get_string (run, FACT_WARNING);
+  g_autofree char *text = NULL;
+  g_autofree char *all = NULL;
+  va_list args;
+
+  va_start (args, format);
+  text = g_strdup_vprintf (format, args);
+  va_end (args);
+  all = before != NULL ? g_strconcat (before, ". ", text, NULL) : g_strdup (text);
+  vs_run_set_string (run, FACT_WARNING, all);
+  vs_run_on_main (run, add_warning, NULL, NULL);
+}
+
+/* The steps go by that definition from here on. */
+gboolean
+vs_revert_use_definition (VsRun *run, const char *fact, GError **error)
+{
+  g_autoptr (VsDomainDef) def = vs_domain_def_parse (vs_run_get_string (run, fact), VS_DOMAIN_DEF_NONE, error);
+  g_autoptr (VsDomainDef) named =
+    def != NULL ? vs_domain_def_copy_with_name (def, vs_run_get_def (run)->name, error) : NULL;
+
+  if (named == NULL)
+    return FALSE;
+  vs_run_set_def (run, named);
   return TRUE;
 }
 
@@ -248,11 +414,22 @@ set_definition (VsRun *run, const char *xml, GError **error)
 }
 
 gboolean
-vs_revert_record (VsRun *run, GError **error)
+vs_revert_record_quietly (VsRun *run, GError **error)
 {
   return set_definition (run, vs_run_get_string (run, FACT_DEFINITION), error)
-         && vs_record_set_current (run, vs_run_get_string (run, VS_FACT_SNAPSHOT), error)
-         && vs_run_on_main (run, tell, NULL, error);
+         && vs_record_set_current (run, vs_run_get_string (run, VS_FACT_SNAPSHOT), error);
+}
+
+gboolean
+vs_revert_tell (VsRun *run, GError **error)
+{
+  return vs_run_on_main (run, tell_on_main, NULL, error);
+}
+
+gboolean
+vs_revert_record (VsRun *run, GError **error)
+{
+  return vs_revert_record_quietly (run, error) && vs_revert_tell (run, error);
 }
 
 gboolean
@@ -291,12 +468,17 @@ vs_revert_delete_undo_tag (VsRun *run, GError **error)
   return vs_tags_delete (run, vs_run_get_string (run, FACT_UNDO_TAG), error);
 }
 
-const VsWorkflow vs_workflow_snapshot_revert = { "snapshot-revert", "snapshot-revert", check, NULL, 0, choose };
+static const VsStep steps[] = {
+  { "Checking the snapshot", 2, choose },
+};
+
+const VsWorkflow vs_workflow_snapshot_revert
+  = { "snapshot-revert", "snapshot-revert", check, steps, G_N_ELEMENTS (steps) };
 
 /**
  * vs_operation_snapshot_revert:
  * @engine: the engine
- * @snapshot: an internal snapshot
+ * @snapshot: a snapshot
  * @options: what becomes of the domain; at most one of running and paused
  * @request: who asks
  * @error: where to put %VMSNAP_ERROR_INVALID_STATE, …

@@ -5,11 +5,13 @@
 
 G_BEGIN_DECLS
 
-/* What both ways of reverting to an internal snapshot have in common. Facts: */
+/* What all ways of reverting have in common. Facts: */
 #define FACT_TAG "tag"                 /* the snapshot's, in the disks */
-#define FACT_MEMORY "memory"           /* it holds the guest's memory */
+#define FACT_MEMORY "memory"           /* it holds the guest's memory in a disk */
+#define FACT_VM_STATE_SIZE "vm-state-size" /* how much that is, in bytes */
+#define FACT_MEMORY_FILE "memory-file" /* the image that the guest's memory is in, where it isn't in a disk */
 #define FACT_NVRAM "nvram"             /* file that keeps its UEFI variables */
-#define FACT_DEFINITION "definition"   /* the domain as it was then */
+#define FACT_DEFINITION "definition"   /* the domain as it was then, with the disks that it gets */
 #define FACT_OLD_DEFINITION "old-definition"
 #define FACT_OLD_CURRENT "old-current"
 #define FACT_PRESENT_DEFINITION "present-definition" /* the guest's, or the one the next would have */
@@ -22,6 +24,13 @@ GPtrArray *vs_revert_look (VsRun *run,
                            GError **error);
 gboolean vs_revert_look_first (VsRun *run,
                                GError **error);
+gboolean vs_revert_use_definition (VsRun *run,
+                                   const char *fact,
+                                   GError **error);
+gboolean vs_revert_record_quietly (VsRun *run,
+                                   GError **error);
+gboolean vs_revert_tell (VsRun *run,
+                         GError **error);
 gboolean vs_revert_record (VsRun *run,
                            GError **error);
 gboolean vs_revert_unrecord (VsRun *run,
@@ -32,5 +41,16 @@ gboolean vs_revert_let_run (VsRun *run,
                             GError **error);
 gboolean vs_revert_delete_undo_tag (VsRun *run,
                                     GError **error);
+void vs_revert_warn (VsRun *run,
+                     const char *format,
+                     ...) G_GNUC_PRINTF (2, 3);
+
+/* The UEFI variables as they were before: see vs-revert-variables.c */
+gboolean vs_revert_keep_variables (VsRun *run,
+                                   GError **error);
+gboolean vs_revert_undo_variables (VsRun *run,
+                                   GError **error);
+gboolean vs_revert_forget_variables (VsRun *run,
+                                     GError **error);
 
 G_END_DECLS

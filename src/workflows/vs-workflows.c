@@ -18,6 +18,8 @@ const VsWorkflow *const vs_workflows[] = {
   &vs_workflow_snapshot_create_external,
   &vs_workflow_snapshot_revert_in_place,
   &vs_workflow_snapshot_revert_restart,
+  &vs_workflow_snapshot_revert_off,
+  &vs_workflow_snapshot_revert_anew,
   &vs_workflow_snapshot_delete,
   NULL,
 };
