@@ -48,14 +48,49 @@ def marks_in(data):
     return {int(found) for found in MARK.findall(data)}
 
 
-class BareMachine(Machine):
+class HistoryMachine(Machine):
     """A domain with disks called vda, vdb, …: `formats` of qcow2 and raw."""
 
-    def __init__(self, service, client, directory, name, formats, machine="q35"):
-        disks = [make_disk(directory / f"vd{letter}.{image_format}", 1, image_format, target=f"vd{letter}")
+    def __init__(self, service, client, directory, name, formats, mib, **details):
+        disks = [make_disk(directory / f"vd{letter}.{image_format}", mib, image_format, target=f"vd{letter}")
                  for letter, image_format in zip("abcdef", formats)]
-        super().__init__(service, client, directory, name, disks, machine=machine)
+        super().__init__(service, client, directory, name, disks, **details)
         self.targets = [disk.target for disk in disks]
+
+    def shown_disks(self):
+        """{target: its entry of the property Disks}."""
+        return {disk["target"]: disk for disk in self.get("Disks")}
+
+    def check_disks(self):
+        """What is looked at after every step needs no second look."""
+
+    @contextlib.contextmanager
+    def monitor(self):
+        """A monitor of the test's own."""
+        with BareQmp(self.runtime / MONITOR) as monitor:
+            yield monitor
+
+    def human(self, monitor, words):
+        return monitor.execute("human-monitor-command", {"command-line": words})
+
+    def flush(self):
+        """What the guest's disks hold is in their files then."""
+        with self.monitor() as monitor:
+            for target in self.targets:
+                said = self.human(monitor, f'qemu-io -d /machine/peripheral/disk-{target}/virtio-backend "flush"')
+                assert not said, said
+
+    def status(self):
+        """What QEMU says of itself."""
+        with self.monitor() as monitor:
+            return monitor.status()
+
+
+class BareMachine(HistoryMachine):
+    """One without an operating system."""
+
+    def __init__(self, service, client, directory, name, formats, machine="q35"):
+        super().__init__(service, client, directory, name, formats, 1, machine=machine)
 
     def xml(self, **changes):
         domain = ElementTree.Element("domain", type="qemu")
@@ -73,28 +108,10 @@ class BareMachine(Machine):
             ElementTree.SubElement(element, "target", dev=disk.target, bus="virtio")
         return ElementTree.tostring(domain, encoding="unicode")
 
-    # What it has now
-
-    def shown_disks(self):
-        """{target: its entry of the property Disks}."""
-        return {disk["target"]: disk for disk in self.get("Disks")}
-
-    def check_disks(self):
-        """What is looked at after every step needs no second look."""
-
     # Past the service
-
-    @contextlib.contextmanager
-    def monitor(self):
-        """A monitor of the test's own."""
-        with BareQmp(self.runtime / MONITOR) as monitor:
-            yield monitor
 
     def qemu_pid(self):
         return int((self.runtime / "pid").read_text())
-
-    def _human(self, monitor, words):
-        return monitor.execute("human-monitor-command", {"command-line": words})
 
     def write_blocks(self, marks):
         """Fills blocks of disks: [(target, first, count, mark)], through the guest's own devices if there is a guest."""
@@ -104,7 +121,7 @@ class BareMachine(Machine):
             return
         with self.monitor() as monitor:
             for target, words in commands:
-                said = self._human(monitor, f'qemu-io -d /machine/peripheral/disk-{target}/virtio-backend "{words}"')
+                said = self.human(monitor, f'qemu-io -d /machine/peripheral/disk-{target}/virtio-backend "{words}"')
                 assert not said, said
 
     def _write_files(self, commands):
@@ -114,16 +131,9 @@ class BareMachine(Machine):
             subprocess.run(["qemu-io", "-f", shown[target]["format"], *words, shown[target]["path"]],
                            stdout=subprocess.DEVNULL, check=True)
 
-    def flush(self):
-        """What the guest's disks hold is in their files then."""
-        with self.monitor() as monitor:
-            for target in self.targets:
-                said = self._human(monitor, f'qemu-io -d /machine/peripheral/disk-{target}/virtio-backend "flush"')
-                assert not said, said
-
     def _memory(self, act):
         with self.monitor() as monitor:
-            address = int(self._human(monitor, f"gpa2hva {MARK_ADDRESS:#x}").split()[-1], 16)
+            address = int(self.human(monitor, f"gpa2hva {MARK_ADDRESS:#x}").split()[-1], 16)
         descriptor = os.open(f"/proc/{self.qemu_pid()}/mem", os.O_RDWR)
         try:
             return act(descriptor, address)
@@ -136,11 +146,6 @@ class BareMachine(Machine):
     def read_memory(self):
         """The page with the mark."""
         return self._memory(lambda descriptor, address: os.pread(descriptor, PAGE, address))
-
-    def status(self):
-        """What QEMU says of itself."""
-        with self.monitor() as monitor:
-            return monitor.status()
 
 
 def disk_bytes(blocks):

@@ -39,9 +39,9 @@ class Kept:
 class Model:
     """The domain. Each method is one thing that happens to it."""
 
-    def __init__(self, targets):
+    def __init__(self, targets, blank=(0,) * BLOCKS):
         self.state = SHUTOFF
-        self.disks = {target: [0] * BLOCKS for target in targets}
+        self.disks = {target: list(blank) for target in targets}
         self.ram = None
         self.snapshots = {}
         self.current = None

@@ -5,6 +5,7 @@ model. All is decided by the seed. No test case of its own."""
 import contextlib
 import os
 import random
+import sys
 
 from vmsnaptest import BusError, JobFailed
 
@@ -45,17 +46,15 @@ class History:
         self.seed = seed
         self.random = random.Random(f"history {seed}")
         formats = self.random.choice((("qcow2",), ("qcow2", "qcow2"), ("qcow2", "raw"), ("qcow2", "qcow2", "raw")))
-        self.machine = BareMachine(service, client, directory, f"history-{seed}", formats,
-                                   self.random.choice(("q35", "pc")))
-        self.model = Model(self.machine.targets)
-        self.checks = Checks(self.machine, [disk.path for disk in self.machine.disks])
+        details = f"history-{seed}", formats, self.random.choice(("q35", "pc"))
+        self.machine, self.model, self.checks = self._make(service, client, directory, *details)
         self.told = []
         self.refused = 0
         self._numbers = 0
 
-    @property
-    def client(self):
-        return self.machine.client
+    def _make(self, service, client, directory, name, formats, machine_type):
+        machine = BareMachine(service, client, directory, name, formats, machine_type)
+        return machine, Model(machine.targets), Checks(machine, [disk.path for disk in machine.disks])
 
     def run(self, steps):
         """Takes so many steps, then all snapshots away; each is checked. Returns how many steps it was."""
@@ -99,6 +98,8 @@ class History:
         self._leave_marks()
         self.told.append(f"  {len(self.told) + 1}. {name}")
         getattr(self, f"_{name}")()
+        if chosen_seed():
+            print(f"#{self.told[-1]}", file=sys.stderr, flush=True)
         self.checks.check(self.model)
 
     def _tell(self, words):
@@ -174,6 +175,7 @@ class History:
     def _delete(self):
         name = self.random.choice(list(self.model.snapshots))
         if self.model.active and any(EXTERNAL in kept.ways.values() for kept in self.model.snapshots.values()):
+            self.refused += 1
             return
         wanted = self.random.choice(({}, {}, {}, {"children": True}, {"children_only": True}))
         if wanted.get("children_only") and not self.model.children(name):
