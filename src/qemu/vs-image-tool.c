@@ -81,6 +81,36 @@ vs_image_info_find_snapshot (const VsImageInfo *info, const char *tag)
 }
 
 /**
+ * vs_image_tool_find_named:
+ * @name: a program of the package qemu-utils
+ * @emulator: (nullable): path of the emulator, which has its own tools beside it, perhaps
+ * @error: %VMSNAP_ERROR_NOT_FOUND
+ *
+ * Returns: (transfer full): path of the program: the one beside @emulator, else the one in PATH
+ */
+char *
+vs_image_tool_find_named (const char *name, const char *emulator, GError **error)
+{
+  g_autofree char *resolved = emulator != NULL ? g_find_program_in_path (emulator) : NULL;
+  char *tool = NULL;
+
+  if (resolved != NULL)
+    {
+      g_autofree char *directory = g_path_get_dirname (resolved);
+      g_autofree char *beside = g_build_filename (directory, name, NULL);
+
+      if (g_path_is_absolute (beside))
+        tool = g_find_program_in_path (beside);
+    }
+  if (tool == NULL)
+    tool = g_find_program_in_path (name);
+  if (tool == NULL)
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_FOUND,
+                 "%s isn't there. Install it (Debian: the package qemu-utils)", name);
+  return tool;
+}
+
+/**
  * vs_image_tool_find:
  * @emulator: (nullable): path of the emulator, which has its own qemu-img beside it, perhaps
  * @error: %VMSNAP_ERROR_NOT_FOUND
@@ -90,23 +120,7 @@ vs_image_info_find_snapshot (const VsImageInfo *info, const char *tag)
 char *
 vs_image_tool_find (const char *emulator, GError **error)
 {
-  g_autofree char *resolved = emulator != NULL ? g_find_program_in_path (emulator) : NULL;
-  char *tool = NULL;
-
-  if (resolved != NULL)
-    {
-      g_autofree char *directory = g_path_get_dirname (resolved);
-      g_autofree char *beside = g_build_filename (directory, TOOL, NULL);
-
-      if (g_path_is_absolute (beside))
-        tool = g_find_program_in_path (beside);
-    }
-  if (tool == NULL)
-    tool = g_find_program_in_path (TOOL);
-  if (tool == NULL)
-    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_FOUND,
-                 TOOL " isn't there. Install it (Debian: the package qemu-utils)");
-  return tool;
+  return vs_image_tool_find_named (TOOL, emulator, error);
 }
 
 /* A tool's complaint as one of our errors. QEMU gives no codes, only the C library's words (in the C locale). */

@@ -52,6 +52,9 @@ void vs_image_info_free (VsImageInfo *info);
 const VsImageSnapshot *vs_image_info_find_snapshot (const VsImageInfo *info,
                                                     const char *tag);
 
+char *vs_image_tool_find_named (const char *name,
+                                const char *emulator,
+                                GError **error);
 char *vs_image_tool_find (const char *emulator,
                           GError **error);
 

@@ -102,6 +102,17 @@ vs_process_set_witness (int fd)
   g_atomic_int_set (&witness, fd);
 }
 
+/**
+ * vs_process_get_witness:
+ *
+ * Returns: what vs_process_set_witness() was given, for what changes images and isn't run by vs_process_run(); or -1
+ */
+int
+vs_process_get_witness (void)
+{
+  return g_atomic_int_get (&witness);
+}
+
 /* Behind the descriptors that the tool has anyway. */
 static VsProcessFd *
 add_witness (VsProcessSpec *spec)

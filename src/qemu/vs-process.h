@@ -100,6 +100,7 @@ gboolean vs_process_end (VsProcess *process,
                          GError **error);
 
 void vs_process_set_witness (int fd);
+int vs_process_get_witness (void);
 gboolean vs_process_run_spec (const VsProcessSpec *spec,
                               gsize max_output,
                               gint64 timeout,
