@@ -10,6 +10,7 @@
 #include "qmp-json.h"
 #include "vmsnap-error.h"
 #include "vs-command-line.h"
+#include "vs-disk-chain.h"
 
 struct _VsNodes
 {
@@ -167,6 +168,52 @@ vs_nodes_get_path (VsNodes *self, const char *name)
   root = json_from_string (file + strlen ("json:"), NULL);
   inner = qmp_json_get_string (qmp_json_get_object (qmp_json_node_get_object (root), "file"), "filename");
   return g_strdup (inner != NULL ? inner : file);
+}
+
+/* Whether @name is one of those that vs_block_node_name() gives for @target. */
+static gboolean
+is_of (const char *name, const char *target)
+{
+  g_autofree char *first = vs_block_node_name (target, 0);
+  gsize stem = strlen (first) - 1;
+
+  return strncmp (name, first, stem) == 0 && name[stem] != '\0'
+         && name[stem + strspn (name + stem, "0123456789")] == '\0';
+}
+
+static gboolean
+is_same_file (const char *path, const char *id, const char *other)
+{
+  g_autofree char *other_id = NULL;
+
+  if (g_strcmp0 (path, other) == 0)
+    return TRUE;
+  other_id = other != NULL && id != NULL ? vs_disk_file_id (other, NULL) : NULL;
+  return other_id != NULL && g_str_equal (id, other_id);
+}
+
+/**
+ * vs_nodes_find_file:
+ * @self: nodes
+ * @target: a disk
+ * @path: a file
+ *
+ * Returns: (transfer full) (nullable): the node of one of the disk's files, its format's, by whatever path it was opened
+ */
+char *
+vs_nodes_find_file (VsNodes *self, const char *target, const char *path)
+{
+  g_auto (GStrv) names = vs_nodes_list_names (self);
+  g_autofree char *id = vs_disk_file_id (path, NULL);
+
+  for (gsize i = 0; names[i] != NULL; i++)
+    {
+      g_autofree char *other = is_of (names[i], target) ? vs_nodes_get_path (self, names[i]) : NULL;
+
+      if (is_same_file (path, id, other))
+        return g_strdup (names[i]);
+    }
+  return NULL;
 }
 
 /**

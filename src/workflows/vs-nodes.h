@@ -25,6 +25,9 @@ JsonObject *vs_nodes_find (VsNodes *self,
                            const char *name);
 char *vs_nodes_get_path (VsNodes *self,
                          const char *name);
+char *vs_nodes_find_file (VsNodes *self,
+                          const char *target,
+                          const char *path);
 GStrv vs_nodes_list_names (VsNodes *self);
 
 G_END_DECLS
