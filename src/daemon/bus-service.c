@@ -17,6 +17,7 @@ struct _BusService
   VsEngine *engine;
   BusAuth *auth;
   GDBusObjectManagerServer *objects;
+  GHashTable *changed; /* paths of snapshots that have something to tell since the last flush */
 };
 
 G_DEFINE_FINAL_TYPE (BusService, bus_service, G_TYPE_OBJECT)
@@ -102,14 +103,23 @@ bus_service_dispose (GObject *object)
 }
 
 static void
+bus_service_finalize (GObject *object)
+{
+  g_hash_table_unref (BUS_SERVICE (object)->changed);
+  G_OBJECT_CLASS (bus_service_parent_class)->finalize (object);
+}
+
+static void
 bus_service_class_init (BusServiceClass *klass)
 {
   G_OBJECT_CLASS (klass)->dispose = bus_service_dispose;
+  G_OBJECT_CLASS (klass)->finalize = bus_service_finalize;
 }
 
 static void
 bus_service_init (BusService *self)
 {
+  self->changed = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
 }
 
 static void
@@ -197,27 +207,37 @@ flush_object (BusService *self, const char *path, const char *interface_name)
 }
 
 /**
+ * bus_service_note_snapshot:
+ * @self: the service
+ * @snapshot: a snapshot on the bus, something of which has changed
+ *
+ * Of the many that a domain may have, only those that changed are looked at when they are flushed.
+ */
+void
+bus_service_note_snapshot (BusService *self, VsSnapshot *snapshot)
+{
+  g_hash_table_add (self->changed, vmsnap_snapshot_object_path (vs_snapshot_get_domain_uuid (snapshot),
+                                                                vs_snapshot_get_name (snapshot)));
+}
+
+/**
  * bus_service_flush:
  * @self: the service
  * @domain_uuid: (nullable): a domain
  *
- * Sends what changed of a domain and its snapshots now, so that a signal that follows finds everybody up to date.
+ * Sends what changed of a domain and of snapshots now, so that a signal that follows finds everybody up to date.
  */
 void
 bus_service_flush (BusService *self, const char *domain_uuid)
 {
-  VsDomain *domain = domain_uuid != NULL ? vs_engine_find_domain (self->engine, domain_uuid) : NULL;
-  g_autoptr (GList) snapshots = domain != NULL ? vs_domain_list_snapshots (domain) : NULL;
-  g_autofree char *path = NULL;
+  g_autofree char *domain_path = domain_uuid != NULL ? vmsnap_domain_object_path (domain_uuid) : NULL;
+  GHashTableIter iter;
+  gpointer path;
 
-  if (domain == NULL)
-    return;
-  path = vmsnap_domain_object_path (domain_uuid);
-  flush_object (self, path, VMSNAP_BUS_NAME ".Domain");
-  for (GList *l = snapshots; l != NULL; l = l->next)
-    {
-      g_autofree char *snapshot_path = vmsnap_snapshot_object_path (domain_uuid, vs_snapshot_get_name (l->data));
-
-      flush_object (self, snapshot_path, VMSNAP_BUS_NAME ".Snapshot");
-    }
+  if (domain_path != NULL)
+    flush_object (self, domain_path, VMSNAP_BUS_NAME ".Domain");
+  g_hash_table_iter_init (&iter, self->changed);
+  while (g_hash_table_iter_next (&iter, &path, NULL))
+    flush_object (self, path, VMSNAP_BUS_NAME ".Snapshot");
+  g_hash_table_remove_all (self->changed);
 }

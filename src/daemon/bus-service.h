@@ -19,6 +19,8 @@ void bus_service_export (BusService *self,
 
 VsEngine *bus_service_get_engine (BusService *self);
 BusAuth *bus_service_get_auth (BusService *self);
+void bus_service_note_snapshot (BusService *self,
+                                VsSnapshot *snapshot);
 void bus_service_flush (BusService *self,
                         const char *domain_uuid);
 

@@ -197,6 +197,7 @@ static void
 on_notify (VsSnapshot *snapshot, GParamSpec *pspec, BusSnapshot *self)
 {
   show (self);
+  bus_service_note_snapshot (self->service, snapshot);
 }
 
 /**
