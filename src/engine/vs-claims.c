@@ -81,19 +81,42 @@ is_replaced (const Claim *held, const Claim *wanted)
   return !held->is_image && !wanted->is_image && g_str_equal (held->uuid, wanted->uuid);
 }
 
-static gboolean
-check (VsClaims *self, const Claim *wanted, const char *path, GPtrArray *own, GError **error)
+/* By their files, for a chain may be long: from a file's id to an array of claims, which are the caller's. */
+static void
+index_claim (GHashTable *by_file, Claim *claim)
 {
-  for (guint i = 0; i < self->claims->len + own->len; i++)
-    {
-      const Claim *held = i < self->claims->len ? g_ptr_array_index (self->claims, i)
-                                                : g_ptr_array_index (own, i - self->claims->len);
+  GPtrArray *same = g_hash_table_lookup (by_file, claim->id);
 
-      if (i < self->claims->len && is_replaced (held, wanted))
+  if (same == NULL)
+    g_hash_table_insert (by_file, claim->id, same = g_ptr_array_new ());
+  g_ptr_array_add (same, claim);
+}
+
+static GHashTable *
+index_held (VsClaims *self)
+{
+  GHashTable *by_file = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, (GDestroyNotify) g_ptr_array_unref);
+
+  for (guint i = 0; i < self->claims->len; i++)
+    index_claim (by_file, g_ptr_array_index (self->claims, i));
+  return by_file;
+}
+
+static gboolean
+check (GHashTable *held_by_file, GHashTable *own_by_file, const Claim *wanted, const char *path, GError **error)
+{
+  GPtrArray *held = g_hash_table_lookup (held_by_file, wanted->id);
+  GPtrArray *own = own_by_file != NULL ? g_hash_table_lookup (own_by_file, wanted->id) : NULL;
+  const guint n_held = held != NULL ? held->len : 0;
+  const guint n_own = own != NULL ? own->len : 0;
+
+  for (guint i = 0; i < n_held + n_own; i++)
+    {
+      const Claim *other = i < n_held ? g_ptr_array_index (held, i) : g_ptr_array_index (own, i - n_held);
+
+      if ((i < n_held && is_replaced (other, wanted)) || !conflicts (other, wanted))
         continue;
-      if (!conflicts (held, wanted))
-        continue;
-      set_conflict (held, wanted, path, error);
+      set_conflict (other, wanted, path, error);
       return FALSE;
     }
   return TRUE;
@@ -114,6 +137,9 @@ gboolean
 vs_claims_add (VsClaims *self, VsDomainDef *def, GPtrArray *chains, GError **error)
 {
   g_autoptr (GPtrArray) own = g_ptr_array_new_with_free_func ((GDestroyNotify) claim_free);
+  g_autoptr (GHashTable) held_by_file = index_held (self);
+  g_autoptr (GHashTable) own_by_file =
+    g_hash_table_new_full (g_str_hash, g_str_equal, NULL, (GDestroyNotify) g_ptr_array_unref);
 
   for (guint i = 0; i < chains->len; i++)
     {
@@ -130,12 +156,13 @@ vs_claims_add (VsClaims *self, VsDomainDef *def, GPtrArray *chains, GError **err
           claim->id = g_strdup (file->id);
           claim->writes = j == 0 && (disk == NULL || !disk->readonly);
           claim->shareable = disk != NULL && disk->shareable;
-          if (!check (self, claim, file->path, own, error))
+          if (!check (held_by_file, own_by_file, claim, file->path, error))
             {
               claim_free (claim);
               return FALSE;
             }
           g_ptr_array_add (own, claim);
+          index_claim (own_by_file, claim);
         }
     }
   vs_claims_remove (self, def->uuid);
@@ -181,7 +208,7 @@ vs_claims_remove (VsClaims *self, const char *uuid)
 gboolean
 vs_claims_add_image (VsClaims *self, VsDomainDef *def, const char *id, gboolean writes, GError **error)
 {
-  g_autoptr (GPtrArray) none = g_ptr_array_new ();
+  g_autoptr (GHashTable) held_by_file = index_held (self);
   Claim *claim = g_new0 (Claim, 1);
 
   claim->uuid = g_strdup (def->uuid);
@@ -189,7 +216,7 @@ vs_claims_add_image (VsClaims *self, VsDomainDef *def, const char *id, gboolean 
   claim->id = g_strdup (id);
   claim->writes = writes;
   claim->is_image = TRUE;
-  if (!check (self, claim, "The image's file", none, error))
+  if (!check (held_by_file, NULL, claim, "The image's file", error))
     {
       claim_free (claim);
       return FALSE;
