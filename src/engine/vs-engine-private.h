@@ -21,6 +21,8 @@ struct _VsEngine
   GHashTable *jobs;     /* number → VsJob */
   GHashTable *queues;   /* uuid → Queue, see vs-engine-queue.c */
   GHashTable *reserved; /* names and uuids that a definition under way is about to take */
+  GQueue retired;       /* Retired: jobs that have ended, the oldest first */
+  guint afterlife;      /* the timer that removes them */
   guint next_job;
   guint job_ceiling;
 };

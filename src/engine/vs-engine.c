@@ -26,11 +26,26 @@ static guint signals[N_SIGNALS];
 
 G_DEFINE_FINAL_TYPE (VsEngine, vs_engine, G_TYPE_OBJECT)
 
+typedef struct
+{
+  gint64 until; /* monotonic time */
+  VsJob *job;
+} Retired;
+
+static void
+retired_free (Retired *retired)
+{
+  g_object_unref (retired->job);
+  g_free (retired);
+}
+
 static void
 vs_engine_finalize (GObject *object)
 {
   VsEngine *self = VS_ENGINE (object);
 
+  g_clear_handle_id (&self->afterlife, g_source_remove);
+  g_queue_clear_full (&self->retired, (GDestroyNotify) retired_free);
   g_hash_table_unref (self->queues);
   g_hash_table_unref (self->domains);
   g_hash_table_unref (self->jobs);
@@ -359,20 +374,6 @@ vs_engine_add_job (VsEngine *self, const char *operation, const char *uuid, guin
   return job;
 }
 
-typedef struct
-{
-  GWeakRef engine;
-  VsJob *job;
-} Retired;
-
-static void
-retired_free (Retired *retired)
-{
-  g_weak_ref_clear (&retired->engine);
-  g_object_unref (retired->job);
-  g_free (retired);
-}
-
 static void
 remove_job (VsEngine *self, VsJob *job)
 {
@@ -382,15 +383,35 @@ remove_job (VsEngine *self, VsJob *job)
     g_signal_emit (self, signals[JOB_REMOVED], 0, job);
 }
 
+static void wait_for_afterlife (VsEngine *self);
+
 static gboolean
 on_afterlife_over (gpointer user_data)
 {
-  Retired *retired = user_data;
-  g_autoptr (VsEngine) engine = g_weak_ref_get (&retired->engine);
+  VsEngine *self = user_data;
+  Retired *oldest;
 
-  if (engine != NULL)
-    remove_job (engine, retired->job);
+  self->afterlife = 0;
+  while ((oldest = g_queue_peek_head (&self->retired)) != NULL && oldest->until <= g_get_monotonic_time ())
+    {
+      remove_job (self, oldest->job);
+      retired_free (g_queue_pop_head (&self->retired));
+    }
+  wait_for_afterlife (self);
   return G_SOURCE_REMOVE;
+}
+
+/* One timer for all of them: a main loop looks at each of its sources in each round. */
+static void
+wait_for_afterlife (VsEngine *self)
+{
+  const Retired *oldest = g_queue_peek_head (&self->retired);
+  gint64 left;
+
+  if (oldest == NULL || self->afterlife != 0)
+    return;
+  left = MAX (oldest->until - g_get_monotonic_time (), 0);
+  self->afterlife = g_timeout_add ((guint) (left / 1000 + 1), on_afterlife_over, self);
 }
 
 static void
@@ -405,11 +426,11 @@ vs_engine_retire_job (VsEngine *self, VsJob *job)
 {
   Retired *retired = g_new0 (Retired, 1);
 
-  g_weak_ref_init (&retired->engine, self);
+  retired->until = g_get_monotonic_time () + JOB_AFTERLIFE_SECONDS * G_USEC_PER_SEC;
   retired->job = g_object_ref (job);
   g_signal_connect_object (job, "dismissed", G_CALLBACK (on_dismissed), self, 0);
-  g_timeout_add_seconds_full (G_PRIORITY_DEFAULT, JOB_AFTERLIFE_SECONDS, on_afterlife_over, retired,
-                              (GDestroyNotify) retired_free);
+  g_queue_push_tail (&self->retired, retired);
+  wait_for_afterlife (self);
 }
 
 /**
