@@ -38,6 +38,8 @@ struct _VsDomain
   gboolean held;
 
   GHashTable *snapshots;
+  GHashTable *children; /* name of a parent, "" for none, to the set of those who have it */
+  GHashTable *parents;  /* snapshot to the name under which it is among the children */
   VsSnapshot *current;
 
   /* The guest, and why it is about to do what its next event will tell */

@@ -28,6 +28,45 @@ compare_age (gconstpointer a, gconstpointer b)
   return g_strcmp0 (first->name, second->name);
 }
 
+/* The tree is kept with the set, for looking for children in all snapshots would make deleting a family quadratic. */
+static void
+put_below_parent (VsDomain *self, VsSnapshot *snapshot)
+{
+  const char *parent = vs_snapshot_get_parent_name (snapshot);
+  GHashTable *brothers;
+
+  if (parent == NULL)
+    parent = "";
+  brothers = g_hash_table_lookup (self->children, parent);
+  if (brothers == NULL)
+    g_hash_table_insert (self->children, g_strdup (parent), brothers = g_hash_table_new (NULL, NULL));
+  g_hash_table_add (brothers, snapshot);
+  g_hash_table_insert (self->parents, snapshot, g_strdup (parent));
+}
+
+static void
+take_from_parent (VsDomain *self, VsSnapshot *snapshot)
+{
+  const char *parent = g_hash_table_lookup (self->parents, snapshot);
+  GHashTable *brothers = g_hash_table_lookup (self->children, parent);
+
+  g_hash_table_remove (brothers, snapshot);
+  if (g_hash_table_size (brothers) == 0)
+    g_hash_table_remove (self->children, parent);
+  g_hash_table_remove (self->parents, snapshot);
+}
+
+static void
+on_def_changed (VsSnapshot *snapshot, GParamSpec *pspec, VsDomain *self)
+{
+  const char *parent = vs_snapshot_get_parent_name (snapshot);
+
+  if (g_strcmp0 (g_hash_table_lookup (self->parents, snapshot), parent != NULL ? parent : "") == 0)
+    return;
+  take_from_parent (self, snapshot);
+  put_below_parent (self, snapshot);
+}
+
 static void
 add_with_ancestors (VsDomain *self, VsSnapshot *snapshot, GHashTable *seen, GList **out)
 {
@@ -75,16 +114,9 @@ vs_domain_count_snapshots (VsDomain *self)
 GList *
 vs_domain_list_children (VsDomain *self, VsSnapshot *snapshot)
 {
-  const char *name = snapshot != NULL ? vs_snapshot_get_name (snapshot) : NULL;
-  GHashTableIter iter;
-  gpointer child;
-  GList *out = NULL;
+  GHashTable *children = g_hash_table_lookup (self->children, snapshot != NULL ? vs_snapshot_get_name (snapshot) : "");
 
-  g_hash_table_iter_init (&iter, self->snapshots);
-  while (g_hash_table_iter_next (&iter, NULL, &child))
-    if (g_strcmp0 (vs_snapshot_get_parent_name (child), name) == 0)
-      out = g_list_prepend (out, child);
-  return g_list_sort (out, compare_age);
+  return children != NULL ? g_list_sort (g_hash_table_get_keys (children), compare_age) : NULL;
 }
 
 /**
@@ -125,6 +157,8 @@ vs_domain_add_snapshot (VsDomain *self, VsSnapshot *snapshot)
 
   g_return_if_fail (vs_domain_get_snapshot (self, name) == NULL);
   g_hash_table_insert (self->snapshots, g_strdup (name), g_object_ref (snapshot));
+  put_below_parent (self, snapshot);
+  g_signal_connect_object (snapshot, "notify::def", G_CALLBACK (on_def_changed), self, 0);
   g_signal_emit_by_name (self, "snapshot-added", snapshot);
 }
 
@@ -135,6 +169,9 @@ vs_domain_remove_snapshot (VsDomain *self, VsSnapshot *snapshot)
 
   if (self->current == snapshot)
     vs_domain_set_current_snapshot (self, NULL);
-  if (g_hash_table_remove (self->snapshots, vs_snapshot_get_name (snapshot)))
-    g_signal_emit_by_name (self, "snapshot-removed", snapshot);
+  if (!g_hash_table_remove (self->snapshots, vs_snapshot_get_name (snapshot)))
+    return;
+  g_signal_handlers_disconnect_by_func (snapshot, on_def_changed, self);
+  take_from_parent (self, snapshot);
+  g_signal_emit_by_name (self, "snapshot-removed", snapshot);
 }

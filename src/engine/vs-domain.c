@@ -70,6 +70,8 @@ vs_domain_finalize (GObject *object)
   g_object_unref (self->store);
   vs_domain_def_unref (self->def);
   g_hash_table_unref (self->snapshots);
+  g_hash_table_unref (self->children);
+  g_hash_table_unref (self->parents);
   g_ptr_array_unref (self->chains);
   G_OBJECT_CLASS (vs_domain_parent_class)->finalize (object);
 }
@@ -112,6 +114,8 @@ static void
 vs_domain_init (VsDomain *self)
 {
   self->snapshots = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_object_unref);
+  self->children = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) g_hash_table_unref);
+  self->parents = g_hash_table_new_full (NULL, NULL, NULL, g_free);
   self->chains = g_ptr_array_new_with_free_func ((GDestroyNotify) vs_disk_chain_unref);
   self->expected_stop = VMSNAP_STATE_REASON_UNKNOWN;
   self->expected_resume = VMSNAP_STATE_REASON_UNKNOWN;
