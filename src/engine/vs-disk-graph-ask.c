@@ -9,10 +9,11 @@
 
 /**
  * vs_disk_graph_find:
- * @self: a graph that was looked at
+ * @self: a graph
  * @path: a path of a file
  *
- * Finds a file by its path, else by what the path leads to: a link, another way there.
+ * Finds a file by its path, else by what the path leads to: a link, another way there. In a graph that was only
+ * collected by its path alone, which touches no file.
  *
  * Returns: (transfer none) (nullable): the file; %NULL: nothing names it
  */
@@ -21,7 +22,7 @@ vs_disk_graph_find (VsDiskGraph *self, const char *path)
 {
   g_autofree char *plain = vs_graph_plain_path (path);
   VsGraphNode *node = g_hash_table_lookup (self->by_path, plain);
-  g_autofree char *id = node == NULL ? vs_disk_file_id (plain, NULL) : NULL;
+  g_autofree char *id = node == NULL && self->identified ? vs_disk_file_id (plain, NULL) : NULL;
 
   if (id != NULL)
     node = g_hash_table_lookup (self->by_id, id);

@@ -14,6 +14,7 @@ struct _VsGraphNode
   VsGraphFile file;     /* first, so that it is the node */
   VsGraphNode *backing; /* NULL: none, or not followed, for they go round in a circle */
   VsGraphNode *same;    /* not NULL: by another path it was found to be that one, which has all of it */
+  char *below;          /* `disk vda of web`, in whose chain it was found earlier */
   char *of_whom;        /* for messages: what it is to whoever named it first */
   char *made_id;        /* of a file of ours, when it was noted */
   guint depth;          /* how many files above led to it */
@@ -23,6 +24,7 @@ struct _VsGraphNode
 struct _VsDiskGraph
 {
   VsStore *store;
+  gboolean identified;   /* files are known by their ids, too */
   GPtrArray *nodes;      /* VsGraphNode */
   GHashTable *by_path;   /* path → node */
   GHashTable *by_id;     /* id → node */

@@ -22,6 +22,7 @@ use_free (VsUse *use)
   g_free (use->snapshot);
   g_free (use->target);
   g_free (use->tag);
+  g_free (use->overlay);
   g_free (use);
 }
 
@@ -35,6 +36,7 @@ node_free (VsGraphNode *node)
   g_free (node->file.backing_path);
   g_ptr_array_unref (node->file.uses);
   g_ptr_array_unref (node->file.dependents);
+  g_free (node->below);
   g_free (node->of_whom);
   g_free (node->made_id);
   g_free (node);
@@ -163,10 +165,33 @@ add_snapshot (VsDiskGraph *self, const char *uuid, const char *domain, VsSnapsho
       use->snapshot = g_strdup (def->name);
       use->target = g_strdup (kept->target);
       use->tag = is_tag ? g_strdup (vs_snapshot_def_get_tag (def)) : NULL;
+      use->overlay = is_tag ? NULL : g_strdup (kept->path);
       add_use (get_node (self, disk->path, disk->format != NULL ? disk->format : "raw",
                          g_strdup_printf ("the file in which the snapshot '%s' of %s keeps disk %s", def->name, domain,
                                           kept->target)),
                use);
+    }
+}
+
+/* The files below its disks, as they were when they were last looked at. */
+static void
+add_chains (VsDiskGraph *self, VsDomain *domain)
+{
+  GPtrArray *chains = vs_domain_get_chains (domain);
+
+  for (guint i = 0; i < chains->len; i++)
+    {
+      const VsDiskChain *chain = g_ptr_array_index (chains, i);
+
+      for (guint j = 1; j < chain->files->len; j++)
+        {
+          const VsDiskFile *file = g_ptr_array_index (chain->files, j);
+          g_autofree char *disk = g_strdup_printf ("disk %s of %s", chain->target, vs_domain_get_name (domain));
+          VsGraphNode *node = get_node (self, file->path, file->format, g_strconcat ("a file below ", disk, NULL));
+
+          if (node->below == NULL)
+            node->below = g_steal_pointer (&disk);
+        }
     }
 }
 
@@ -201,6 +226,7 @@ vs_disk_graph_collect (VsEngine *engine)
       add_definition (self, vs_domain_get_inactive_def (domain));
       for (GList *s = snapshots; s != NULL; s = s->next)
         add_snapshot (self, vs_domain_get_uuid (domain), vs_domain_get_name (domain), vs_snapshot_get_def (s->data));
+      add_chains (self, domain);
     }
   return self;
 }
@@ -257,6 +283,8 @@ join (VsGraphNode *node, VsGraphNode *known)
     add_use (known, g_ptr_array_steal_index (node->file.uses, 0));
   if (known->made_id == NULL)
     known->made_id = g_steal_pointer (&node->made_id);
+  if (known->below == NULL)
+    known->below = g_steal_pointer (&node->below);
   note_if_ours (known);
   node->same = known;
 }
@@ -273,10 +301,7 @@ note_look (VsDiskGraph *self, VsGraphNode *node, VsDiskLook *look)
   file->actual_size = look->file.actual_size;
   file->is_block = look->file.is_block;
   file->problem = look->problem != NULL ? g_strdup (look->problem->message) : NULL;
-  file->id = g_steal_pointer (&look->file.id);
   note_if_ours (node);
-  if (file->id != NULL)
-    g_hash_table_insert (self->by_id, file->id, node);
   if (look->backing_path == NULL)
     return;
   file->backing_path = vs_graph_plain_path (look->backing_path);
@@ -291,25 +316,66 @@ note_look (VsDiskGraph *self, VsGraphNode *node, VsDiskLook *look)
     = node->depth + 1;
 }
 
-static void
-look_at (VsDiskGraph *self, VsGraphNode *node)
+/* Whether another path led to it already; else it is known by its id from now on, if it is there. */
+static gboolean
+identify (VsDiskGraph *self, VsGraphNode *node)
 {
   g_autofree char *id = vs_disk_file_id (node->file.path, NULL);
   VsGraphNode *known = id != NULL ? g_hash_table_lookup (self->by_id, id) : NULL;
-  g_autoptr (VsDiskLook) look = NULL;
 
   if (known != NULL)
-    {
-      join (node, known);
-      return;
-    }
-  look = vs_disk_look (node->file.path, node->file.format, FALSE, node->of_whom);
-  /* It may have been put in another's place between the two looks. */
-  known = look->file.id != NULL ? g_hash_table_lookup (self->by_id, look->file.id) : NULL;
-  if (known != NULL)
     join (node, known);
-  else
-    note_look (self, node, look);
+  else if (id != NULL)
+    {
+      node->file.id = g_steal_pointer (&id);
+      g_hash_table_insert (self->by_id, node->file.id, node);
+    }
+  return known != NULL;
+}
+
+static gboolean
+check_not_cancelled (GCancellable *cancellable, GError **error)
+{
+  if (!g_cancellable_is_cancelled (cancellable))
+    return TRUE;
+  g_set_error_literal (error, VMSNAP_ERROR, VMSNAP_ERROR_CANCELLED, "Cancelled while looking at the files of disks");
+  return FALSE;
+}
+
+/**
+ * vs_disk_graph_identify:
+ * @self: a graph that was collected
+ * @cancellable: (nullable): to give up
+ * @error: %VMSNAP_ERROR_CANCELLED
+ *
+ * Finds out which of the files that are named are one and the same, by one stat() each, and looks no further: enough for
+ * vs_disk_graph_check_not_frozen() and vs_disk_graph_check_unused(). Instead of vs_disk_graph_look(); once; a thread that
+ * may wait for disks.
+ *
+ * Returns: whether all were found out
+ */
+gboolean
+vs_disk_graph_identify (VsDiskGraph *self, GCancellable *cancellable, GError **error)
+{
+  self->identified = TRUE;
+  for (guint i = 0; i < self->nodes->len; i++)
+    {
+      if (!check_not_cancelled (cancellable, error))
+        return FALSE;
+      identify (self, g_ptr_array_index (self->nodes, i));
+    }
+  return TRUE;
+}
+
+static void
+look_at (VsDiskGraph *self, VsGraphNode *node)
+{
+  g_autoptr (VsDiskLook) look = NULL;
+
+  if (identify (self, node))
+    return;
+  look = vs_disk_look (node->file.path, node->file.format, FALSE, node->of_whom);
+  note_look (self, node, look);
 }
 
 static void
@@ -358,15 +424,12 @@ cut_circle (VsGraphNode *node, guint walk)
 gboolean
 vs_disk_graph_look (VsDiskGraph *self, GCancellable *cancellable, GError **error)
 {
+  self->identified = TRUE;
   add_records (self);
   for (guint i = 0; i < self->nodes->len; i++) /* it grows */
     {
-      if (g_cancellable_is_cancelled (cancellable))
-        {
-          g_set_error_literal (error, VMSNAP_ERROR, VMSNAP_ERROR_CANCELLED,
-                               "Cancelled while looking at the files of disks");
-          return FALSE;
-        }
+      if (!check_not_cancelled (cancellable, error))
+        return FALSE;
       look_at (self, g_ptr_array_index (self->nodes, i));
     }
   for (guint i = 0; i < self->nodes->len; i++)

@@ -32,6 +32,7 @@ typedef enum
  * @snapshot: (nullable): by which snapshot of it
  * @target: (nullable): for which disk
  * @tag: (nullable): for %VS_USE_TAG: its tag
+ * @overlay: (nullable): for %VS_USE_FROZEN: what was put above it then
  *
  * One use of a file.
  */
@@ -43,6 +44,7 @@ typedef struct
   char *snapshot;
   char *target;
   char *tag;
+  char *overlay;
 } VsUse;
 
 /**
@@ -80,12 +82,13 @@ typedef struct
  * VsDiskGraph:
  *
  * All files of all domains' disks, with their backing links, and what each is there for: the one place that tells
- * whether a file may be written, reverted in place or removed. Collected on the main thread, then looked at on any one
- * thread; it doesn't change with what happens afterwards.
+ * whether a file may be written, reverted in place or removed. Collected on the main thread, then identified or looked at
+ * on any one thread; it doesn't change with what happens afterwards.
  */
 typedef struct _VsDiskGraph VsDiskGraph;
 
 VsDiskGraph *vs_disk_graph_collect (VsEngine *engine);
+gboolean vs_disk_graph_identify (VsDiskGraph *self, GCancellable *cancellable, GError **error);
 gboolean vs_disk_graph_look (VsDiskGraph *self, GCancellable *cancellable, GError **error);
 void vs_disk_graph_free (VsDiskGraph *self);
 
@@ -97,6 +100,9 @@ const char *vs_disk_graph_find_problem (VsDiskGraph *self, VsGraphFile *file);
 gboolean vs_disk_graph_is_needed (VsDiskGraph *self, VsGraphFile *file, const char *uuid, const char *except_snapshot);
 gboolean vs_disk_graph_check_writable (VsDiskGraph *self, const char *path, const char *uuid, GError **error);
 gboolean vs_disk_graph_check_removable (VsDiskGraph *self, const char *path, GError **error);
+
+gboolean vs_disk_graph_check_not_frozen (VsDiskGraph *self, const char *path, GError **error);
+gboolean vs_disk_graph_check_unused (VsDiskGraph *self, const char *path, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VsDiskGraph, vs_disk_graph_free)
 

@@ -126,12 +126,6 @@ VsJob *vs_engine_submit (VsEngine *self,
 gboolean vs_engine_is_busy (VsEngine *self,
                             VsDomain *domain);
 
-gboolean vs_engine_check_not_frozen (VsEngine *self,
-                                     const char *path,
-                                     GError **error);
-gboolean vs_engine_check_unused (VsEngine *self,
-                                 const char *path,
-                                 GError **error);
 gboolean vs_engine_claim_disks (VsEngine *self,
                                 VsDomainDef *def,
                                 GPtrArray *chains,

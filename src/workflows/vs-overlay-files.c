@@ -153,9 +153,11 @@ check_header (JsonObject *overlay, int fd, GError **error)
 }
 
 static gboolean
-check_unused (VsRun *run, gpointer path, GError **error)
+check_unused (VsRun *run, const char *path, GError **error)
 {
-  return vs_engine_check_unused (vs_run_get_engine (run), path, error);
+  g_autoptr (VsDiskGraph) graph = vs_steps_identify_disks (run, error);
+
+  return graph != NULL && vs_disk_graph_check_unused (graph, path, error);
 }
 
 static gboolean
@@ -168,7 +170,7 @@ check_reused (VsRun *run, JsonObject *overlay, GError **error)
   gboolean ok;
   int fd;
 
-  if (!vs_run_on_main (run, check_unused, (gpointer) path, error))
+  if (!check_unused (run, path, error))
     {
       g_prefix_error (error, "It can't be the overlay of disk %s: ", vs_overlay_get (overlay, VS_OVERLAY_TARGET));
       return FALSE;

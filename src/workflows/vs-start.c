@@ -25,27 +25,27 @@
 static gboolean
 check_not_frozen (VsRun *run, GError **error)
 {
+  g_autoptr (VsDiskGraph) graph = vs_steps_identify_disks (run, error);
   GPtrArray *disks = vs_run_get_def (run)->disks;
 
-  for (guint i = 0; i < disks->len; i++)
+  for (guint i = 0; graph != NULL && i < disks->len; i++)
     {
       const VsDiskDef *disk = g_ptr_array_index (disks, i);
 
       if (disk->path != NULL && !disk->readonly && !disk->is_cdrom
-          && !vs_engine_check_not_frozen (vs_run_get_engine (run), disk->path, error))
+          && !vs_disk_graph_check_not_frozen (graph, disk->path, error))
         {
           g_prefix_error (error, "Disk %s of %s: ", disk->target, vs_run_get_def (run)->name);
           return FALSE;
         }
     }
-  return TRUE;
+  return graph != NULL;
 }
 
 static gboolean
 take_disks (VsRun *run, gpointer chains, GError **error)
 {
-  if (!check_not_frozen (run, error)
-      || !vs_engine_claim_disks (vs_run_get_engine (run), vs_run_get_def (run), chains, error))
+  if (!vs_engine_claim_disks (vs_run_get_engine (run), vs_run_get_def (run), chains, error))
     return FALSE;
   vs_domain_set_chains (vs_run_get_domain (run), chains);
   return TRUE;
@@ -99,7 +99,7 @@ vs_start_prepare (VsRun *run, GError **error)
     return FALSE;
   vs_run_on_main (run, note_hypervisor, hypervisor, NULL);
   chains = vs_file_access_check_boot (vs_run_get_def (run), error) ? probe_disks (run, error) : NULL;
-  if (chains == NULL || !vs_run_on_main (run, take_disks, chains, error))
+  if (chains == NULL || !check_not_frozen (run, error) || !vs_run_on_main (run, take_disks, chains, error))
     return FALSE;
   if (!vs_firmware_prepare_nvram (vs_run_get_def (run), &created, error))
     return FALSE;

@@ -334,3 +334,46 @@ vs_steps_image_tool (VsRun *run, GError **error)
 {
   return vs_image_tool_find (vs_steps_emulator (run), error);
 }
+
+static gboolean
+collect (VsRun *run, gpointer graph, GError **error)
+{
+  *(VsDiskGraph **) graph = vs_disk_graph_collect (vs_run_get_engine (run));
+  return TRUE;
+}
+
+/**
+ * vs_steps_identify_disks:
+ * @run: a run
+ * @error: %VMSNAP_ERROR_CANCELLED
+ *
+ * Costs one stat() a file that definitions and snapshots name.
+ *
+ * Returns: (transfer full) (nullable): the graph, identified
+ */
+VsDiskGraph *
+vs_steps_identify_disks (VsRun *run, GError **error)
+{
+  g_autoptr (VsDiskGraph) graph = NULL;
+
+  vs_run_on_main (run, collect, &graph, NULL);
+  return vs_disk_graph_identify (graph, vs_run_get_cancellable (run), error) ? g_steal_pointer (&graph) : NULL;
+}
+
+/**
+ * vs_steps_look_at_disks:
+ * @run: a run
+ * @error: %VMSNAP_ERROR_CANCELLED
+ *
+ * Costs a look at the header of every file of every domain.
+ *
+ * Returns: (transfer full) (nullable): the graph, looked at
+ */
+VsDiskGraph *
+vs_steps_look_at_disks (VsRun *run, GError **error)
+{
+  g_autoptr (VsDiskGraph) graph = NULL;
+
+  vs_run_on_main (run, collect, &graph, NULL);
+  return vs_disk_graph_look (graph, vs_run_get_cancellable (run), error) ? g_steal_pointer (&graph) : NULL;
+}

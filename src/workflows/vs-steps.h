@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "vs-disk-graph.h"
 #include "vs-engine.h"
 #include "vs-workflow.h"
 
@@ -73,5 +74,11 @@ guint64 vs_steps_resident_memory (VsRun *run);
 const char *vs_steps_emulator (VsRun *run);
 char *vs_steps_image_tool (VsRun *run,
                            GError **error);
+
+/* The disk graph: with nothing but its files' names and ids, or looked at whole */
+VsDiskGraph *vs_steps_identify_disks (VsRun *run,
+                                      GError **error);
+VsDiskGraph *vs_steps_look_at_disks (VsRun *run,
+                                     GError **error);
 
 G_END_DECLS

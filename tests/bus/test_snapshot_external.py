@@ -2,6 +2,7 @@
 """External snapshots as the bus shows them: what the options lead to, and what the job and the objects tell. What the
 disks and the memory hold then is seen in ../system."""
 
+import dataclasses
 import json
 import re
 import xml.etree.ElementTree as ElementTree
@@ -168,6 +169,19 @@ class OfADomainThatIsOff(ExternalCase):
         self.assertEqual(self.attempt("one", {}).name, "Io")
         self.assertEqual(self.own_files(), [])
         self.assertFalse((self.directory / "vda.one").exists())
+
+    def test_frozen_file_is_not_written_under_any_name(self):
+        self.create("one")
+        (self.directory / "hard.qcow2").hardlink_to(self.disks[0].path)
+        (self.directory / "soft.qcow2").symlink_to("vda.qcow2")
+        for name in ("vda.qcow2", "hard.qcow2", "soft.qcow2"):
+            with self.subTest(name):
+                path = self.directory / name
+                other = self.define(f"writes {name}", [dataclasses.replace(self.disks[0], path=path)])
+                end = self.client.end_of_job(self.client.call(other, "Domain", "Start"))
+                self.assertEqual(end.error, "InvalidState", end.message)
+                self.assertIn(f"{path}", end.message)
+                self.assertIn("'one' of machine", end.message)
 
     def test_what_needs_a_guest_says_so(self):
         for options in ({"live": True}, {"pause": True}, {"memory_path": f"{self.directory}/memory"}, {"encoding": "raw"}):

@@ -435,6 +435,70 @@ test_cancel (Fixture *f, gconstpointer data)
 }
 
 static void
+check_identified (Fixture *f, gboolean (*check) (VsDiskGraph *, const char *, GError **), const char *file, int code,
+                  const char *words)
+{
+  g_autoptr (VsDiskGraph) graph = vs_disk_graph_collect (f->engine);
+  g_autofree char *path = at (f, file);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (vs_disk_graph_identify (graph, NULL, NULL));
+  g_assert_cmpint (check (graph, path, &error), ==, words == NULL);
+  if (words == NULL)
+    return;
+  g_assert_error (error, VMSNAP_ERROR, code);
+  assert_words (error->message, words);
+  assert_words (error->message, path);
+}
+
+static void
+test_frozen_by_any_name (Fixture *f, gconstpointer data)
+{
+  run (f, "ln base hard; ln -s base soft; ln -s . d");
+  check_identified (f, vs_disk_graph_check_not_frozen, "base", VMSNAP_ERROR_INVALID_STATE, "snapshot 'first' of web");
+  check_identified (f, vs_disk_graph_check_not_frozen, "hard", VMSNAP_ERROR_INVALID_STATE, "snapshot 'first' of web");
+  check_identified (f, vs_disk_graph_check_not_frozen, "soft", VMSNAP_ERROR_INVALID_STATE, "by another name");
+  check_identified (f, vs_disk_graph_check_not_frozen, "d/base", VMSNAP_ERROR_INVALID_STATE, "(/overlay)");
+  check_identified (f, vs_disk_graph_check_not_frozen, "top", 0, NULL);
+  check_identified (f, vs_disk_graph_check_not_frozen, "beside", 0, NULL);
+}
+
+/* A snapshot's file that isn't there is still the snapshot's. */
+static void
+test_frozen_though_missing (Fixture *f, gconstpointer data)
+{
+  run (f, "rm base");
+  check_identified (f, vs_disk_graph_check_not_frozen, "base", VMSNAP_ERROR_INVALID_STATE, "snapshot 'first' of web");
+}
+
+static void
+test_collected_tells_by_path (Fixture *f, gconstpointer data)
+{
+  g_autoptr (VsDiskGraph) graph = vs_disk_graph_collect (f->engine);
+  g_autofree char *base = at (f, "base");
+  g_autofree char *hard = at (f, "hard");
+
+  run (f, "ln base hard");
+  g_assert_false (vs_disk_graph_check_not_frozen (graph, base, NULL));
+  g_assert_true (vs_disk_graph_check_not_frozen (graph, hard, NULL));
+}
+
+static void
+test_unused (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GPtrArray) chains = vs_engine_probe_chains (vs_domain_get_def (f->web));
+  g_autoptr (GPtrArray) none = g_ptr_array_new ();
+
+  vs_domain_set_chains (f->web, chains);
+  run (f, "ln top hard");
+  check_identified (f, vs_disk_graph_check_unused, "hard", VMSNAP_ERROR_INVALID_ARGUMENT, "is disk vda of web");
+  check_identified (f, vs_disk_graph_check_unused, "middle", VMSNAP_ERROR_INVALID_ARGUMENT, "is below disk vda of web");
+  vs_domain_set_chains (f->web, none);
+  check_identified (f, vs_disk_graph_check_unused, "middle", VMSNAP_ERROR_INVALID_STATE, "snapshot 'second' of web");
+  check_identified (f, vs_disk_graph_check_unused, "beside", 0, NULL);
+}
+
+static void
 test_own_files (Fixture *f, gconstpointer data)
 {
   g_autofree char *top = at (f, "top");
@@ -517,6 +581,10 @@ main (int argc, char *argv[])
   ADD ("/disk-graph/snapshots-of-an-absent-domain-count", test_records_of_an_absent_domain);
   ADD ("/disk-graph/150-files-deep", test_deep);
   ADD ("/disk-graph/looking-can-be-cancelled", test_cancel);
+  ADD ("/disk-graph/frozen-file-is-known-by-any-name", test_frozen_by_any_name);
+  ADD ("/disk-graph/frozen-file-that-is-missing-stays-frozen", test_frozen_though_missing);
+  ADD ("/disk-graph/without-a-look-paths-tell", test_collected_tells_by_path);
+  ADD ("/disk-graph/used-files-are-told-by-whom", test_unused);
   ADD ("/own-files/are-read-as-they-were-written", test_own_files);
   ADD ("/own-files/torn-record-is-put-aside", test_torn_own_files);
   return g_test_run ();
