@@ -139,8 +139,10 @@ bus_snapshot_init (BusSnapshot *self)
 
 /* An internal snapshot of a disk lies in the file that the disk had then. */
 static void
-add_disk (GVariantBuilder *builder, const VsSnapshotDef *def, const VsSnapshotDiskDef *disk)
+add_disk (GVariantBuilder *builder, VsSnapshot *snapshot, const VsSnapshotDiskDef *disk)
 {
+  const VsSnapshotDef *def = vs_snapshot_get_def (snapshot);
+  const char *problem = vs_snapshot_get_problem (snapshot, disk->target);
   const VsDiskDef *then = def->domain != NULL ? vs_domain_def_find_disk (def->domain, disk->target) : NULL;
   const char *path = disk->path;
   const char *format = disk->format;
@@ -156,17 +158,20 @@ add_disk (GVariantBuilder *builder, const VsSnapshotDef *def, const VsSnapshotDi
                          g_variant_new_string (vmsnap_enum_to_nick (VMSNAP_TYPE_LOCATION, disk->snapshot)));
   g_variant_builder_add (builder, "{sv}", "path", g_variant_new_string (path != NULL ? path : ""));
   g_variant_builder_add (builder, "{sv}", "format", g_variant_new_string (format != NULL ? format : ""));
+  if (problem != NULL)
+    g_variant_builder_add (builder, "{sv}", "problem", g_variant_new_string (problem));
   g_variant_builder_close (builder);
 }
 
 static GVariant *
-list_disks (const VsSnapshotDef *def)
+list_disks (VsSnapshot *snapshot)
 {
+  const VsSnapshotDef *def = vs_snapshot_get_def (snapshot);
   GVariantBuilder builder;
 
   g_variant_builder_init (&builder, G_VARIANT_TYPE ("aa{sv}"));
   for (guint i = 0; i < def->disks->len; i++)
-    add_disk (&builder, def, g_ptr_array_index (def->disks, i));
+    add_disk (&builder, snapshot, g_ptr_array_index (def->disks, i));
   return g_variant_builder_end (&builder);
 }
 
@@ -187,7 +192,7 @@ show (BusSnapshot *self)
   vm_snap_dbus_snapshot_set_location (
     bus, vmsnap_enum_to_nick (VMSNAP_TYPE_LOCATION, vs_snapshot_def_get_location (def)));
   vm_snap_dbus_snapshot_set_memory (bus, vmsnap_enum_to_nick (VMSNAP_TYPE_LOCATION, def->memory));
-  vm_snap_dbus_snapshot_set_disks (bus, list_disks (def));
+  vm_snap_dbus_snapshot_set_disks (bus, list_disks (self->snapshot));
   vm_snap_dbus_snapshot_set_is_current (bus, vs_snapshot_get_is_current (self->snapshot));
   vm_snap_dbus_snapshot_set_size (bus, vs_snapshot_def_get_fact_uint64 (def, VS_SNAPSHOT_FACT_SIZE));
   vm_snap_dbus_snapshot_set_downtime (bus, vs_snapshot_def_get_fact_uint64 (def, VS_SNAPSHOT_FACT_DOWNTIME));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * What a graph tells of a file that is about to be taken by a definition, with no header looked at: whether a snapshot on
- * record froze it, or another disk is in it. A graph that was only collected tells it by the paths, one that was
+ * What a graph tells of a file that is about to be taken by a definition, with no header looked at: whether a snapshot
+ * on record froze it, or another disk is in it. A graph that was only collected tells it by the paths, one that was
  * identified by all names. Any thread.
  */
 #include "vs-disk-graph-private.h"
@@ -39,11 +39,12 @@ vs_disk_graph_check_not_frozen (VsDiskGraph *self, const char *path, GError **er
       if (use->kind != VS_USE_FROZEN)
         continue;
       name = describe_file (file, path);
-      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_STATE,
-                   "%s was frozen by the snapshot '%s' of %s, which would be lost if it was written to. Use the overlay "
-                   "above it (%s), or a new one (qemu-img create -f qcow2 -F %s -b '%s' NEW), in the definition; or "
-                   "forget the snapshot first (delete it with 'metadata-only')",
-                   name, use->snapshot, use->domain, use->overlay, file->format, file->path);
+      g_set_error (
+        error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_STATE,
+        "%s was frozen by the snapshot '%s' of %s, which would be lost if it was written to. Use the overlay "
+        "above it (%s), or a new one (qemu-img create -f qcow2 -F %s -b '%s' NEW), in the definition; or "
+        "forget the snapshot first (delete it with 'metadata-only')",
+        name, use->snapshot, use->domain, use->overlay, file->format, file->path);
       return FALSE;
     }
   return TRUE;
@@ -85,6 +86,5 @@ vs_disk_graph_check_unused (VsDiskGraph *self, const char *path, GError **error)
 {
   VsGraphFile *file = vs_disk_graph_find (self, path);
 
-  return file == NULL
-         || (check_no_disk (file, path, error) && vs_disk_graph_check_not_frozen (self, path, error));
+  return file == NULL || (check_no_disk (file, path, error) && vs_disk_graph_check_not_frozen (self, path, error));
 }

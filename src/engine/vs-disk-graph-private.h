@@ -2,6 +2,7 @@
 #pragma once
 
 #include "vs-disk-graph.h"
+#include "vs-frozen-file.h"
 
 G_BEGIN_DECLS
 
@@ -21,8 +22,18 @@ struct _VsGraphNode
   guint walk;
 };
 
+/* A use, as the graph makes it */
+typedef struct
+{
+  VsUse use;
+  char *path;        /* by which it is named there */
+  char *format;      /* of which it is said to be there */
+  VsFrozenFile *was; /* of a frozen file: what it was then, if that is known */
+} VsGraphUse;
+
 struct _VsDiskGraph
 {
+  GWeakRef engine;
   VsStore *store;
   gboolean identified;   /* files are known by their ids, too */
   GPtrArray *nodes;      /* VsGraphNode */
@@ -33,5 +44,7 @@ struct _VsDiskGraph
 
 char *vs_graph_plain_path (const char *path);
 VsGraphNode *vs_graph_resolve (VsGraphNode *node);
+void vs_graph_check_frozen (VsDiskGraph *self);
+void vs_graph_publish (VsDiskGraph *self);
 
 G_END_DECLS

@@ -17,6 +17,11 @@
 static void
 use_free (VsUse *use)
 {
+  VsGraphUse *whole = (VsGraphUse *)use;
+
+  g_free (whole->path);
+  g_free (whole->format);
+  g_clear_pointer (&whole->was, vs_frozen_file_free);
   g_free (use->uuid);
   g_free (use->domain);
   g_free (use->snapshot);
@@ -49,6 +54,7 @@ node_free (VsGraphNode *node)
 void
 vs_disk_graph_free (VsDiskGraph *self)
 {
+  g_weak_ref_clear (&self->engine);
   g_object_unref (self->store);
   g_hash_table_unref (self->by_path);
   g_hash_table_unref (self->by_id);
@@ -123,7 +129,7 @@ add_use (VsGraphNode *node, VsUse *use)
 static VsUse *
 make_use (VsUseKind kind, const char *uuid, const char *domain)
 {
-  VsUse *use = g_new0 (VsUse, 1);
+  VsUse *use = (VsUse *)g_new0 (VsGraphUse, 1);
 
   use->kind = kind;
   use->uuid = g_strdup (uuid);
@@ -166,6 +172,9 @@ add_snapshot (VsDiskGraph *self, const char *uuid, const char *domain, VsSnapsho
       use->target = g_strdup (kept->target);
       use->tag = is_tag ? g_strdup (vs_snapshot_def_get_tag (def)) : NULL;
       use->overlay = is_tag ? NULL : g_strdup (kept->path);
+      ((VsGraphUse *)use)->path = g_strdup (disk->path);
+      ((VsGraphUse *)use)->format = g_strdup (disk->format != NULL ? disk->format : "raw");
+      ((VsGraphUse *)use)->was = is_tag ? NULL : vs_frozen_file_read (def, kept->target);
       add_use (get_node (self, disk->path, disk->format != NULL ? disk->format : "raw",
                          g_strdup_printf ("the file in which the snapshot '%s' of %s keeps disk %s", def->name, domain,
                                           kept->target)),
@@ -210,6 +219,7 @@ vs_disk_graph_collect (VsEngine *engine)
   VsDiskGraph *self = g_new0 (VsDiskGraph, 1);
   g_autoptr (GList) domains = vs_engine_list_domains (engine);
 
+  g_weak_ref_init (&self->engine, engine);
   self->store = g_object_ref (vs_engine_get_store (engine));
   self->nodes = g_ptr_array_new_with_free_func ((GDestroyNotify)node_free);
   self->by_path = g_hash_table_new (g_str_hash, g_str_equal);
@@ -295,8 +305,11 @@ note_look (VsDiskGraph *self, VsGraphNode *node, VsDiskLook *look)
 {
   VsGraphFile *file = &node->file;
 
-  g_free (file->format);
-  file->format = g_steal_pointer (&look->file.format);
+  if (look->file.format != NULL)
+    {
+      g_free (file->format);
+      file->format = g_steal_pointer (&look->file.format);
+    }
   file->virtual_size = look->file.virtual_size;
   file->actual_size = look->file.actual_size;
   file->is_block = look->file.is_block;
@@ -348,9 +361,9 @@ check_not_cancelled (GCancellable *cancellable, GError **error)
  * @cancellable: (nullable): to give up
  * @error: %VMSNAP_ERROR_CANCELLED
  *
- * Finds out which of the files that are named are one and the same, by one stat() each, and looks no further: enough for
- * vs_disk_graph_check_not_frozen() and vs_disk_graph_check_unused(). Instead of vs_disk_graph_look(); once; a thread that
- * may wait for disks.
+ * Finds out which of the files that are named are one and the same, by one stat() each, and looks no further: enough
+ * for vs_disk_graph_check_not_frozen() and vs_disk_graph_check_unused(). Instead of vs_disk_graph_look(); once; a
+ * thread that may wait for disks.
  *
  * Returns: whether all were found out
  */
@@ -417,7 +430,7 @@ cut_circle (VsGraphNode *node, guint walk)
  * @error: %VMSNAP_ERROR_CANCELLED
  *
  * Looks at the files, and at those below them. A file that isn't there, or not what it should be, is no error: it has a
- * problem. Once; a thread that may wait for disks.
+ * problem, and the snapshots that are kept in it show that soon. Once; a thread that may wait for disks.
  *
  * Returns: whether all was looked at
  */
@@ -436,5 +449,7 @@ vs_disk_graph_look (VsDiskGraph *self, GCancellable *cancellable, GError **error
     link_backing (self, g_ptr_array_index (self->nodes, i));
   for (guint i = 0; i < self->nodes->len; i++)
     cut_circle (g_ptr_array_index (self->nodes, i), i + 1);
+  vs_graph_check_frozen (self);
+  vs_graph_publish (self);
   return TRUE;
 }

@@ -350,7 +350,7 @@ check_all_settled (GTask *task)
   Load *load = g_task_get_task_data (task);
 
   if (--load->settling == 0)
-    g_task_return_boolean (task, TRUE);
+    vs_engine_look_at_files (g_task_get_source_object (task), g_object_ref (task));
 }
 
 typedef struct

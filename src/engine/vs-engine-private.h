@@ -47,6 +47,8 @@ void vs_engine_run_in_thread (GTask *outer,
                               GTaskThreadFunc func,
                               GAsyncReadyCallback callback);
 void vs_engine_queue_free (gpointer queue);
+void vs_engine_look_at_files (VsEngine *self,
+                              GTask *task);
 
 /* The snapshots on record, and the managed save, of a domain that has none yet: read by a worker, shown on the main thread */
 typedef struct {

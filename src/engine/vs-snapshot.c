@@ -11,14 +11,16 @@ struct _VsSnapshot
   char *domain_uuid;
   VsSnapshotDef *def;
   gboolean is_current;
+  GHashTable *problems; /* target → words */
 };
 
 typedef enum {
   PROP_DEF = 1,
   PROP_IS_CURRENT,
+  PROP_PROBLEMS,
 } Property;
 
-static GParamSpec *properties[PROP_IS_CURRENT + 1];
+static GParamSpec *properties[PROP_PROBLEMS + 1];
 
 G_DEFINE_FINAL_TYPE (VsSnapshot, vs_snapshot, G_TYPE_OBJECT)
 
@@ -35,6 +37,9 @@ vs_snapshot_get_property (GObject *object, guint id, GValue *value, GParamSpec *
     case PROP_IS_CURRENT:
       g_value_set_boolean (value, self->is_current);
       break;
+    case PROP_PROBLEMS:
+      g_value_set_boxed (value, self->problems);
+      break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
     }
@@ -47,6 +52,7 @@ vs_snapshot_finalize (GObject *object)
 
   g_free (self->domain_uuid);
   vs_snapshot_def_unref (self->def);
+  g_hash_table_unref (self->problems);
   G_OBJECT_CLASS (vs_snapshot_parent_class)->finalize (object);
 }
 
@@ -60,6 +66,7 @@ vs_snapshot_class_init (VsSnapshotClass *klass)
   object_class->finalize = vs_snapshot_finalize;
 
   properties[PROP_DEF] = g_param_spec_pointer ("def", NULL, NULL, flags);
+  properties[PROP_PROBLEMS] = g_param_spec_boxed ("problems", NULL, NULL, G_TYPE_HASH_TABLE, flags);
   properties[PROP_IS_CURRENT] = g_param_spec_boolean ("is-current", NULL, NULL, FALSE, flags);
   g_object_class_install_properties (object_class, G_N_ELEMENTS (properties), properties);
 }
@@ -67,6 +74,7 @@ vs_snapshot_class_init (VsSnapshotClass *klass)
 static void
 vs_snapshot_init (VsSnapshot *self)
 {
+  self->problems = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
 }
 
 /**
@@ -160,4 +168,36 @@ VmSnapLocation
 vs_snapshot_get_location (VsSnapshot *self)
 {
   return vs_snapshot_def_get_location (self->def);
+}
+
+/**
+ * vs_snapshot_get_problem:
+ * @self: a snapshot
+ * @target: one of its disks
+ *
+ * Returns: (transfer none) (nullable): what was wrong with the file that it keeps the disk in, or with one below it, when
+ *   they were last looked at
+ */
+const char *
+vs_snapshot_get_problem (VsSnapshot *self, const char *target)
+{
+  return g_hash_table_lookup (self->problems, target);
+}
+
+/**
+ * vs_snapshot_set_problem:
+ * @self: a snapshot
+ * @target: one of its disks
+ * @problem: (nullable): what is wrong with its file, naming it; %NULL: nothing
+ */
+void
+vs_snapshot_set_problem (VsSnapshot *self, const char *target, const char *problem)
+{
+  if (g_strcmp0 (vs_snapshot_get_problem (self, target), problem) == 0)
+    return;
+  if (problem != NULL)
+    g_hash_table_replace (self->problems, g_strdup (target), g_strdup (problem));
+  else
+    g_hash_table_remove (self->problems, target);
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_PROBLEMS]);
 }

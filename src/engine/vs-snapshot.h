@@ -15,7 +15,8 @@ G_DECLARE_FINAL_TYPE (VsSnapshot, vs_snapshot, VS, SNAPSHOT, GObject)
  * VsSnapshot:
  *
  * One snapshot of one domain. Main thread only. What it is stands in its definition, which never changes in place: a
- * new one replaces it. Notified properties: `def` (anything of the definition) and `is-current`.
+ * new one replaces it. Notified properties: `def` (anything of the definition), `is-current` and `problems` (of the files
+ * that it is kept in).
  */
 VsSnapshot *vs_snapshot_new (const char *domain_uuid,
                              VsSnapshotDef *def);
@@ -30,5 +31,10 @@ VmSnapLocation vs_snapshot_get_location (VsSnapshot *self);
 gboolean vs_snapshot_get_is_current (VsSnapshot *self);
 void vs_snapshot_set_is_current (VsSnapshot *self,
                                  gboolean is_current);
+const char *vs_snapshot_get_problem (VsSnapshot *self,
+                                     const char *target);
+void vs_snapshot_set_problem (VsSnapshot *self,
+                              const char *target,
+                              const char *problem);
 
 G_END_DECLS

@@ -11,6 +11,7 @@
 
 #include "vmsnap-error.h"
 #include "vs-file-access.h"
+#include "vs-frozen-file.h"
 #include "vs-nvram.h"
 #include "vs-saved-image.h"
 #include "vs-tags.h"
@@ -47,6 +48,17 @@ probe_frozen (VsRun *run, VsSnapshotDef *def, const char *target, GError **error
   return chain;
 }
 
+/* Unless the record says it already, which is then what counts. */
+static void
+note_frozen_file (VsSnapshotDef *def, const VsSnapshotDiskDef *part, const VsDiskChain *chain)
+{
+  g_autoptr (VsFrozenFile) known = vs_frozen_file_read (def, part->target);
+  const VsDiskFile *below = chain->files->len > 1 ? g_ptr_array_index (chain->files, 1) : NULL;
+
+  if (part->snapshot == VMSNAP_LOCATION_EXTERNAL && known == NULL)
+    vs_frozen_file_note (def, part->target, vs_disk_chain_get_active (chain), below != NULL ? below->path : NULL);
+}
+
 static gboolean
 look_at_frozen_files (VsRun *run, VsSnapshotDef *def, GError **error)
 {
@@ -60,6 +72,7 @@ look_at_frozen_files (VsRun *run, VsSnapshotDef *def, GError **error)
       chain = probe_frozen (run, def, part->target, error);
       if (chain == NULL)
         return FALSE;
+      note_frozen_file (def, part, chain);
     }
   return TRUE;
 }
@@ -250,7 +263,8 @@ look_at_variables (VsRun *run, VsSnapshotDef *def, GError **error)
 /**
  * vs_redefine_look:
  * @run: a run
- * @def: a snapshot, as vs_redefine_complete() made it; what the files tell of its memory is added to its facts
+ * @def: a snapshot, as vs_redefine_complete() made it; what the files tell of its memory, and what they are, is added to
+ *   its facts
  * @error: %VMSNAP_ERROR_NOT_FOUND for what is missing, %VMSNAP_ERROR_INVALID_ARGUMENT for what is something else,
  *   %VMSNAP_ERROR_IMAGE_INCOMPLETE, %VMSNAP_ERROR_IMAGE_CORRUPT, %VMSNAP_ERROR_IO, …
  *

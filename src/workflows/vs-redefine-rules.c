@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "vmsnap-error.h"
+#include "vs-frozen-file.h"
 #include "vs-image-tool.h"
 #include "vs-nvram.h"
 
@@ -231,7 +232,7 @@ check_keys (VsSnapshotDef *def, GError **error)
 
   g_hash_table_iter_init (&iter, def->facts);
   while (g_hash_table_iter_next (&iter, &key, NULL))
-    if (!g_strv_contains (keys, key))
+    if (!g_strv_contains (keys, key) && !vs_frozen_file_is_key (key))
       return refuse (error, "The fact '%s' in <cookie> of snapshot %s is none that this version keeps; take it out",
                      (const char *)key, def->name);
   return TRUE;
@@ -278,6 +279,25 @@ check_facts (VsSnapshotDef *def, GError **error)
   return TRUE;
 }
 
+/* What the files are that it froze is what they were when it was put on record, not what a text says. */
+static void
+keep_frozen_files (VsSnapshotDef *def, VsSnapshotDef *known)
+{
+  GHashTableIter iter;
+  gpointer key, value;
+
+  g_hash_table_iter_init (&iter, def->facts);
+  while (g_hash_table_iter_next (&iter, &key, NULL))
+    if (vs_frozen_file_is_key (key))
+      g_hash_table_iter_remove (&iter);
+  if (known == NULL)
+    return;
+  g_hash_table_iter_init (&iter, known->facts);
+  while (g_hash_table_iter_next (&iter, &key, &value))
+    if (vs_frozen_file_is_key (key))
+      vs_snapshot_def_set_fact (def, key, value);
+}
+
 /* What was measured or chosen when it was taken can't change. */
 static void
 keep_facts (VsSnapshotDef *def, VsSnapshotDef *known)
@@ -319,6 +339,7 @@ vs_redefine_complete (VsSnapshotDef *given, const char *uuid, VsSnapshotDef *kno
     return NULL;
   if (known != NULL)
     keep_facts (def, known);
+  keep_frozen_files (def, known);
   return check_facts (def, error) ? g_steal_pointer (&def) : NULL;
 }
 

@@ -4,7 +4,9 @@
  * goes to overlays.
  */
 #include "vmsnap-error.h"
+#include "vs-disk-look.h"
 #include "vs-disk-switch.h"
+#include "vs-frozen-file.h"
 #include "vs-memory-save.h"
 #include "vs-migration.h"
 #include "vs-nvram.h"
@@ -325,6 +327,21 @@ add_disks (VsRun *run, VsSnapshotDef *snapshot)
     }
 }
 
+/* What they are, so that others in their place aren't taken for them later. */
+static void
+note_frozen_files (VsRun *run, VsSnapshotDef *def)
+{
+  for (guint i = 0; i < vs_overlays_count (run); i++)
+    {
+      JsonObject *overlay = vs_overlays_get (run, i);
+      g_autoptr (VsDiskLook) look = vs_disk_look (vs_overlay_get (overlay, VS_OVERLAY_BASE_PATH),
+                                                  vs_overlay_get (overlay, VS_OVERLAY_BASE_FORMAT), FALSE, "frozen");
+
+      if (look->problem == NULL)
+        vs_frozen_file_note (def, vs_overlay_get (overlay, VS_OVERLAY_TARGET), &look->file, look->backing_path);
+    }
+}
+
 /* The domain is described as it was: with the files that are frozen now. */
 static VsSnapshotDef *
 describe (VsRun *run)
@@ -345,6 +362,7 @@ describe (VsRun *run)
                                        (guint64) vs_run_get_int (run, FACT_MEMORY_SIZE));
     }
   add_disks (run, def);
+  note_frozen_files (run, def);
   if (internal->len > 0)
     vs_snapshot_def_set_fact (def, VS_SNAPSHOT_FACT_TAG, vs_run_get_string (run, FACT_TAG));
   return def;

@@ -29,6 +29,7 @@ G_BEGIN_DECLS
 #define VS_SNAPSHOT_FACT_VMSTATE "vmstate"             /* target of the disk that holds the memory */
 #define VS_SNAPSHOT_FACT_NVRAM "nvram"                 /* file name of the kept variable store */
 #define VS_SNAPSHOT_FACT_TPM "tpm"                     /* file name of the kept TPM state */
+#define VS_SNAPSHOT_FACT_FILE_PREFIX "file-"           /* and a target: what the file was that it froze */
 
 /**
  * VsSnapshotDiskDef:

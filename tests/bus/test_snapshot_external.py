@@ -183,6 +183,42 @@ class OfADomainThatIsOff(ExternalCase):
                 self.assertIn(f"{path}", end.message)
                 self.assertIn("'one' of machine", end.message)
 
+    def problems(self, snapshot):
+        """{target: the words}"""
+        return {disk["target"]: disk["problem"] for disk in self.client.get(snapshot, "Snapshot", "Disks")
+                if "problem" in disk}
+
+    def look_again(self):
+        """The files are looked at when the service starts."""
+        self.service.restart()
+        self.client = self.enter(self.service.client())
+
+    def test_missing_file_is_the_problem_of_those_that_are_kept_in_it(self):
+        one, two, three = (self.create(name)["snapshot"] for name in ("one", "two", "three"))
+        inside = self.create("inside", location="internal")["snapshot"]
+        self.assertEqual([self.problems(snapshot) for snapshot in (one, two, three, inside)], [{}, {}, {}, {}])
+        missing = self.directory / "vda.one"
+        missing.rename(self.directory / "away")
+        self.look_again()
+        self.assertEqual(self.list(), ["one", "two", "three", "inside"])
+        self.assertEqual(self.problems(one), {})
+        for snapshot in (two, three, inside):
+            self.assertEqual(list(self.problems(snapshot)), ["vda"])
+            self.assertIn(str(missing), self.problems(snapshot)["vda"])
+        (self.directory / "away").rename(missing)
+        self.look_again()
+        self.assertEqual([self.problems(snapshot) for snapshot in (one, two, three, inside)], [{}, {}, {}, {}])
+
+    def test_foreign_file_is_a_problem(self):
+        one, two = (self.create(name)["snapshot"] for name in ("one", "two"))
+        make_disk(self.disks[0].path, 9)
+        make_disk(self.directory / "vdb.one", 8)
+        self.look_again()
+        self.assertEqual(list(self.problems(one)), ["vda"])
+        self.assertIn(f"{self.disks[0].path} is not the file", self.problems(one)["vda"])
+        self.assertIn(f"{self.disks[0].path} is not the file", self.problems(two)["vda"])
+        self.assertIn(f"{self.directory}/vdb.one is not the file", self.problems(two)["vdb"])
+
     def test_what_needs_a_guest_says_so(self):
         for options in ({"live": True}, {"pause": True}, {"memory_path": f"{self.directory}/memory"}, {"encoding": "raw"}):
             (key,) = options

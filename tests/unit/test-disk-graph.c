@@ -8,6 +8,7 @@
 #include "vmsnap-error.h"
 #include "vs-disk-graph.h"
 #include "vs-engine-private.h"
+#include "vs-frozen-file.h"
 #include "vs-own-files.h"
 #include "vs-process.h"
 
@@ -434,8 +435,103 @@ test_cancel (Fixture *f, gconstpointer data)
   g_assert_error (error, VMSNAP_ERROR, VMSNAP_ERROR_CANCELLED);
 }
 
+/* The first snapshot's record says what base is. */
 static void
-check_identified (Fixture *f, gboolean (*check) (VsDiskGraph *, const char *, GError **), const char *file, int code,
+note_base (Fixture *f, const char *name, const char *file)
+{
+  g_autofree char *path = at (f, file);
+  g_autofree char *base = at (f, "base");
+  VsSnapshot *snapshot = vs_domain_get_snapshot (f->web, name);
+  g_autoptr (VsSnapshotDef) def = vs_snapshot_def_copy (vs_snapshot_get_def (snapshot));
+  VsDiskFile is = { .path = path, .virtual_size = 16 * 1024 * 1024 };
+  g_autofree char *text = NULL;
+  g_autoptr (VsSnapshotDef) read = NULL;
+  g_autoptr (GError) error = NULL;
+
+  vs_frozen_file_note (def, "vda", &is, g_str_equal (file, "base") ? NULL : base);
+  text = vs_snapshot_def_format (def);
+  read = vs_snapshot_def_parse (text, VS_DOMAIN_DEF_NONE, &error);
+  g_assert_no_error (error);
+  vs_snapshot_set_def (snapshot, read);
+}
+
+/* What a snapshot says of its disk after a look, @words or nothing. */
+static void
+check_problem (Fixture *f, const char *snapshot, const char *words)
+{
+  g_autoptr (VsDiskGraph) graph = look (f);
+  const char *problem;
+
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  problem = vs_snapshot_get_problem (vs_domain_get_snapshot (f->web, snapshot), "vda");
+  if (words == NULL)
+    g_assert_cmpstr (problem, ==, NULL);
+  else
+    assert_words (problem, words);
+}
+
+static void
+test_foreign_files (Fixture *f, gconstpointer data)
+{
+  note_base (f, "first", "base");
+  note_base (f, "second", "middle");
+  run (f, "cp base base.good; cp middle middle.good");
+  check_problem (f, "first", NULL);
+  check_problem (f, "second", NULL);
+
+  run (f, "qemu-img create -q -f qcow2 base 15M");
+  check_problem (f, "first", "its virtual size is 15728640, and was 16777216 bytes");
+  check_problem (f, "second", "/base is not the file in which the snapshot 'first' of web keeps disk vda");
+  run (f, "qemu-img create -q -f raw base 16M");
+  check_problem (f, "first", "has no qcow2 header");
+  run (f, "truncate -s 16M stranger; qemu-img create -q -f qcow2 -F raw -b \"$PWD/stranger\" base");
+  check_problem (f, "first", "its backing file is ");
+  run (f, "cp base.good base");
+  check_problem (f, "first", NULL);
+
+  run (f, "qemu-img create -q -f qcow2 middle 16M");
+  check_problem (f, "second", "its backing file is none, and was ");
+  check_problem (f, "first", NULL);
+  run (f, "rm middle");
+  check_problem (f, "second", "/middle");
+  run (f, "cp middle.good middle");
+  check_problem (f, "second", NULL);
+}
+
+/* What stood on a file that was merged away stands on the next one, and no stranger did that. */
+static void
+test_merged_files_are_not_foreign (Fixture *f, gconstpointer data)
+{
+  note_base (f, "first", "base");
+  note_base (f, "second", "middle");
+  run (f, "qemu-img convert -O qcow2 middle alone; mv alone middle; rm base");
+  vs_domain_remove_snapshot (f->web, vs_domain_get_snapshot (f->web, "first"));
+  check_problem (f, "second", NULL);
+}
+
+static void
+test_broken_facts_say_nothing (Fixture *f, gconstpointer data)
+{
+  static const char *const values[]
+    = { "", "{", "[]", "7", "{}", "{\"path\": 3}", "{\"path\": {}, \"size\": []}", "{\"path\": \"/x\", \"size\": 1}" };
+  VsSnapshot *first = vs_domain_get_snapshot (f->web, "first");
+
+  for (gsize i = 0; i < G_N_ELEMENTS (values); i++)
+    {
+      g_autoptr (VsSnapshotDef) def = vs_snapshot_def_copy (vs_snapshot_get_def (first));
+
+      vs_snapshot_def_set_fact (def, VS_SNAPSHOT_FACT_FILE_PREFIX "vda", values[i]);
+      vs_snapshot_set_def (first, def);
+      check_problem (f, "first", NULL);
+    }
+}
+
+static void
+check_identified (Fixture *f,
+                  gboolean (*check) (VsDiskGraph *, const char *, GError **),
+                  const char *file,
+                  int code,
                   const char *words)
 {
   g_autoptr (VsDiskGraph) graph = vs_disk_graph_collect (f->engine);
@@ -581,6 +677,9 @@ main (int argc, char *argv[])
   ADD ("/disk-graph/snapshots-of-an-absent-domain-count", test_records_of_an_absent_domain);
   ADD ("/disk-graph/150-files-deep", test_deep);
   ADD ("/disk-graph/looking-can-be-cancelled", test_cancel);
+  ADD ("/disk-graph/foreign-file-is-the-snapshots-problem", test_foreign_files);
+  ADD ("/disk-graph/merged-files-are-no-problem", test_merged_files_are_not_foreign);
+  ADD ("/disk-graph/broken-facts-say-nothing", test_broken_facts_say_nothing);
   ADD ("/disk-graph/frozen-file-is-known-by-any-name", test_frozen_by_any_name);
   ADD ("/disk-graph/frozen-file-that-is-missing-stays-frozen", test_frozen_though_missing);
   ADD ("/disk-graph/without-a-look-paths-tell", test_collected_tells_by_path);
