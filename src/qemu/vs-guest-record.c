@@ -106,9 +106,20 @@ vs_guest_record_find (const char *directory, const char *file, GError **error)
   return read_record (directory, file, &pid, &start_time) ? vs_process_open (pid, start_time, error) : NULL;
 }
 
-/* Whether the process was started by us with this pidfile. */
+/* Whether the process works in this directory, whatever that was called when it was started. */
 static gboolean
-is_guest_of (const char *pid, const char *pidfile)
+works_in (const char *process, const struct stat *directory)
+{
+  g_autofree char *path = g_build_filename (process, "cwd", NULL);
+  struct stat st;
+
+  return stat (path, &st) == 0 && st.st_dev == directory->st_dev && st.st_ino == directory->st_ino;
+}
+
+/* Whether the process was started by us with a pidfile, and works in this directory. The pidfile's own name doesn't tell:
+ * a guest that took over from another one has been given that one's directory. */
+static gboolean
+is_guest_of (const char *pid, const struct stat *directory)
 {
   g_autofree char *process = g_build_filename ("/proc", pid, NULL);
   g_autofree char *path = g_build_filename (process, "cmdline", NULL);
@@ -121,8 +132,8 @@ is_guest_of (const char *pid, const char *pidfile)
     return FALSE;
   for (const char *arg = text; arg < text + length; arg += strlen (arg) + 1)
     {
-      if (next_is_it && g_str_equal (arg, pidfile))
-        return TRUE;
+      if (next_is_it && g_str_has_suffix (arg, "/" VS_GUEST_PIDFILE))
+        return works_in (process, directory);
       next_is_it = g_str_equal (arg, "-pidfile");
     }
   return FALSE;
@@ -131,18 +142,20 @@ is_guest_of (const char *pid, const char *pidfile)
 static VsProcess *
 scan_processes (const char *directory, GError **error)
 {
-  g_autofree char *pidfile = g_build_filename (directory, VS_GUEST_PIDFILE, NULL);
   g_autoptr (GDir) dir = g_dir_open ("/proc", 0, NULL);
   VsProcess *process = NULL;
+  struct stat st;
   const char *file;
 
+  if (stat (directory, &st) != 0)
+    return NULL;
   while (process == NULL && dir != NULL && (file = g_dir_read_name (dir)) != NULL)
     {
       guint64 start_time, pid;
       g_autoptr (GError) local = NULL;
 
       if (!g_ascii_string_to_unsigned (file, 10, 1, G_MAXINT32, &pid, NULL)
-          || !vs_process_read_start_time ((pid_t)pid, &start_time, NULL) || !is_guest_of (file, pidfile))
+          || !vs_process_read_start_time ((pid_t)pid, &start_time, NULL) || !is_guest_of (file, &st))
         continue;
       /* The time was read before the command line: one process it was, then. */
       process = vs_process_open ((pid_t)pid, start_time, &local);

@@ -9,8 +9,10 @@
 #include "vmsnap-error.h"
 #include "vs-guest-private.h"
 
+#include <fcntl.h>
 #include <glib-unix.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -28,9 +30,10 @@ struct _VsGuest
 
   char *uuid;
   char *name;
-  char *directory;
   VsProcess *process;
-  GMutex lock; /* for the monitors */
+  GMutex lock; /* for the monitors and the directory */
+  const char *directory;
+  GPtrArray *directories; /* where it is and where it was; others may still be reading where it was */
   QmpClient *client;
   GPtrArray *former; /* monitors that closed while QEMU lived; others may be using them */
   GSource *end_source;
@@ -60,10 +63,10 @@ vs_guest_finalize (GObject *object)
 
   g_clear_pointer (&self->process, vs_process_unref);
   g_ptr_array_unref (self->former);
+  g_ptr_array_unref (self->directories);
   g_mutex_clear (&self->lock);
   g_free (self->uuid);
   g_free (self->name);
-  g_free (self->directory);
   G_OBJECT_CLASS (vs_guest_parent_class)->finalize (object);
 }
 
@@ -89,6 +92,16 @@ vs_guest_init (VsGuest *self)
 {
   g_mutex_init (&self->lock);
   self->former = g_ptr_array_new_with_free_func (g_object_unref);
+  self->directories = g_ptr_array_new_with_free_func (g_free);
+}
+
+static void
+set_directory (VsGuest *self, const char *directory)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+
+  self->directory = g_strdup (directory);
+  g_ptr_array_add (self->directories, (gpointer) self->directory);
 }
 
 static void
@@ -117,7 +130,7 @@ guest_new (const char *directory, const char *uuid, const char *name, VsProcess 
   VsGuest *self = g_object_new (VS_TYPE_GUEST, NULL);
   GWeakRef *weak = g_new0 (GWeakRef, 1);
 
-  self->directory = g_strdup (directory);
+  set_directory (self, directory);
   self->uuid = g_strdup (uuid);
   self->name = g_strdup (name);
   self->process = vs_process_ref (process);
@@ -161,7 +174,7 @@ explain_failure (VsGuest *self, const char *program, GError *failure, GError **e
 static gboolean
 check_is_qemu (VsGuest *self, const char *program, GError **error)
 {
-  g_autofree char *path = g_build_filename (self->directory, VS_GUEST_PIDFILE, NULL);
+  g_autofree char *path = g_build_filename (vs_guest_get_directory (self), VS_GUEST_PIDFILE, NULL);
   g_autofree char *text = NULL;
   gint64 pid;
 
@@ -351,7 +364,7 @@ vs_guest_find_deaf (const char *runtime_directory,
 gboolean
 vs_guest_connect (VsGuest *guest, gint64 timeout, GCancellable *cancellable, GError **error)
 {
-  int monitor = vs_guest_socket_connect (guest->directory, VS_GUEST_MONITOR_SOCKET, error);
+  int monitor = vs_guest_socket_connect (vs_guest_get_directory (guest), VS_GUEST_MONITOR_SOCKET, error);
   QmpClient *client = NULL;
 
   if (monitor >= 0)
@@ -412,7 +425,8 @@ vs_guest_find (const char *runtime_directory,
 gboolean
 vs_guest_record (VsGuest *guest, GError **error)
 {
-  return vs_guest_record_write (guest->directory, VS_GUEST_RECORD, guest->uuid, guest->name, guest->process, error);
+  return vs_guest_record_write (vs_guest_get_directory (guest), VS_GUEST_RECORD, guest->uuid, guest->name, guest->process,
+                                error);
 }
 
 /**
@@ -432,7 +446,7 @@ vs_guest_connect_agent (VsGuest *guest, const VsChardevDef *channel, GError **er
   g_autofree char *name = NULL;
 
   if (channel->path == NULL)
-    return vs_guest_socket_connect (guest->directory, VS_GUEST_AGENT_SOCKET, error);
+    return vs_guest_socket_connect (vs_guest_get_directory (guest), VS_GUEST_AGENT_SOCKET, error);
   directory = g_path_get_dirname (channel->path);
   name = g_path_get_basename (channel->path);
   return vs_guest_socket_connect (directory, name, error);
@@ -481,12 +495,44 @@ vs_guest_get_uuid (VsGuest *guest)
  * vs_guest_get_directory:
  * @guest: a guest
  *
- * Returns: (transfer none): its runtime directory
+ * Returns: (transfer none): its runtime directory, as of now
  */
 const char *
 vs_guest_get_directory (VsGuest *guest)
 {
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&guest->lock);
+
   return guest->directory;
+}
+
+/**
+ * vs_guest_move:
+ * @guest: a guest
+ * @directory: where its directory shall be
+ * @other: (nullable): the guest whose directory that is, alive or not
+ * @error: %VMSNAP_ERROR_IO
+ *
+ * Renames the guest's directory: its sockets, which QEMU listens on whatever they are called, and its records go with it.
+ * What is there, with or without a guest, comes to where the guest's directory was, in the same instant. Doesn't wait.
+ *
+ * Returns: whether that is done
+ */
+gboolean
+vs_guest_move (VsGuest *guest, const char *directory, VsGuest *other, GError **error)
+{
+  const char *old = vs_guest_get_directory (guest);
+  gboolean exchange = g_file_test (directory, G_FILE_TEST_EXISTS);
+
+  if (renameat2 (AT_FDCWD, old, AT_FDCWD, directory, exchange ? RENAME_EXCHANGE : 0) != 0)
+    {
+      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IO, "Can't rename %s to %s: %s", old, directory,
+                   g_strerror (errno));
+      return FALSE;
+    }
+  if (other != NULL)
+    set_directory (other, old);
+  set_directory (guest, directory);
+  return TRUE;
 }
 
 /**
@@ -548,7 +594,7 @@ vs_guest_end (VsGuest *guest, VsProcessEnd how, gint64 timeout, GCancellable *ca
 void
 vs_guest_cleanup (VsGuest *guest)
 {
-  vs_guest_clean_directory (guest->directory);
+  vs_guest_clean_directory (vs_guest_get_directory (guest));
 }
 
 /**

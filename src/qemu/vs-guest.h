@@ -113,6 +113,10 @@ QmpClient *vs_guest_get_client (VsGuest *guest);
 VsProcess *vs_guest_get_process (VsGuest *guest);
 const char *vs_guest_get_uuid (VsGuest *guest);
 const char *vs_guest_get_directory (VsGuest *guest);
+gboolean vs_guest_move (VsGuest *guest,
+                        const char *directory,
+                        VsGuest *other,
+                        GError **error);
 gboolean vs_guest_has_exited (VsGuest *guest);
 char *vs_guest_describe_end (VsGuest *guest);
 
