@@ -15,6 +15,7 @@ typedef struct
   gboolean writes;
   gboolean shareable;
   gboolean is_image; /* a saved one, not a disk */
+  gboolean is_beside; /* of the guest that is to take over from the domain's present one */
 } Claim;
 
 struct _VsClaims
@@ -78,7 +79,8 @@ set_conflict (const Claim *held, const Claim *wanted, const char *path, GError *
 static gboolean
 is_replaced (const Claim *held, const Claim *wanted)
 {
-  return !held->is_image && !wanted->is_image && g_str_equal (held->uuid, wanted->uuid);
+  return !held->is_image && !wanted->is_image && held->is_beside == wanted->is_beside
+         && g_str_equal (held->uuid, wanted->uuid);
 }
 
 /* By their files, for a chain may be long: from a file's id to an array of claims, which are the caller's. */
@@ -122,19 +124,20 @@ check (GHashTable *held_by_file, GHashTable *own_by_file, const Claim *wanted, c
   return TRUE;
 }
 
-/**
- * vs_claims_add:
- * @self: the claims
- * @def: the definition of the domain that is about to run, or whose disks are about to be changed
- * @chains: (element-type VsDiskChain): its disks' files
- * @error: where to put %VMSNAP_ERROR_BUSY, or %VMSNAP_ERROR_INVALID_ARGUMENT when it would use a file twice itself
- *
- * Claims all or nothing. What the same domain had claimed before is replaced, unless this fails.
- *
- * Returns: whether all files are its own now
- */
-gboolean
-vs_claims_add (VsClaims *self, VsDomainDef *def, GPtrArray *chains, GError **error)
+static void
+remove_claims (VsClaims *self, const char *uuid, gboolean images, gboolean beside)
+{
+  for (guint i = self->claims->len; i-- > 0;)
+    {
+      Claim *claim = g_ptr_array_index (self->claims, i);
+
+      if (claim->is_image == images && claim->is_beside == beside && g_str_equal (claim->uuid, uuid))
+        g_ptr_array_remove_index_fast (self->claims, i);
+    }
+}
+
+static gboolean
+add (VsClaims *self, VsDomainDef *def, GPtrArray *chains, gboolean beside, GError **error)
 {
   g_autoptr (GPtrArray) own = g_ptr_array_new_with_free_func ((GDestroyNotify) claim_free);
   g_autoptr (GHashTable) held_by_file = index_held (self);
@@ -156,6 +159,7 @@ vs_claims_add (VsClaims *self, VsDomainDef *def, GPtrArray *chains, GError **err
           claim->id = g_strdup (file->id);
           claim->writes = j == 0 && (disk == NULL || !disk->readonly);
           claim->shareable = disk != NULL && disk->shareable;
+          claim->is_beside = beside;
           if (!check (held_by_file, own_by_file, claim, file->path, error))
             {
               claim_free (claim);
@@ -165,20 +169,74 @@ vs_claims_add (VsClaims *self, VsDomainDef *def, GPtrArray *chains, GError **err
           index_claim (own_by_file, claim);
         }
     }
-  vs_claims_remove (self, def->uuid);
+  remove_claims (self, def->uuid, FALSE, beside);
   g_ptr_array_extend_and_steal (self->claims, g_steal_pointer (&own));
   return TRUE;
 }
 
-static void
-remove_claims (VsClaims *self, const char *uuid, gboolean images)
+/**
+ * vs_claims_add:
+ * @self: the claims
+ * @def: the definition of the domain that is about to run, or whose disks are about to be changed
+ * @chains: (element-type VsDiskChain): its disks' files
+ * @error: where to put %VMSNAP_ERROR_BUSY, or %VMSNAP_ERROR_INVALID_ARGUMENT when it would use a file twice itself
+ *
+ * Claims all or nothing. What the same domain had claimed before is replaced, unless this fails.
+ *
+ * Returns: whether all files are its own now
+ */
+gboolean
+vs_claims_add (VsClaims *self, VsDomainDef *def, GPtrArray *chains, GError **error)
 {
-  for (guint i = self->claims->len; i-- > 0;)
+  return add (self, def, chains, FALSE, error);
+}
+
+/**
+ * vs_claims_add_beside:
+ * @self: the claims
+ * @def: the definition of the guest that is to take over from the domain's present one
+ * @chains: (element-type VsDiskChain): its disks' files
+ * @error: as vs_claims_add()
+ *
+ * As vs_claims_add(), but what the present guest has claimed stays claimed: neither may write what the other one uses.
+ * Until vs_claims_settle_beside().
+ *
+ * Returns: whether all files are that guest's, too
+ */
+gboolean
+vs_claims_add_beside (VsClaims *self, VsDomainDef *def, GPtrArray *chains, GError **error)
+{
+  return add (self, def, chains, TRUE, error);
+}
+
+/**
+ * vs_claims_settle_beside:
+ * @self: the claims
+ * @uuid: a domain's uuid
+ * @taken_over: whether the new guest has taken over, and the old one is gone; else the new one is gone
+ *
+ * Only one of two guests is left. Does nothing when there weren't two.
+ */
+void
+vs_claims_settle_beside (VsClaims *self, const char *uuid, gboolean taken_over)
+{
+  gboolean found = FALSE;
+
+  for (guint i = 0; i < self->claims->len; i++)
+    {
+      const Claim *claim = g_ptr_array_index (self->claims, i);
+
+      found = found || (claim->is_beside && g_str_equal (claim->uuid, uuid));
+    }
+  if (!found)
+    return;
+  remove_claims (self, uuid, FALSE, !taken_over);
+  for (guint i = 0; i < self->claims->len; i++)
     {
       Claim *claim = g_ptr_array_index (self->claims, i);
 
-      if (claim->is_image == images && g_str_equal (claim->uuid, uuid))
-        g_ptr_array_remove_index_fast (self->claims, i);
+      if (g_str_equal (claim->uuid, uuid))
+        claim->is_beside = FALSE;
     }
 }
 
@@ -187,12 +245,12 @@ remove_claims (VsClaims *self, const char *uuid, gboolean images)
  * @self: the claims
  * @uuid: a domain's uuid
  *
- * That domain runs no more, and nothing is done to it.
+ * That domain's guest runs no more, and nothing is done to it. What a guest beside it has claimed stays so.
  */
 void
 vs_claims_remove (VsClaims *self, const char *uuid)
 {
-  remove_claims (self, uuid, FALSE);
+  remove_claims (self, uuid, FALSE, FALSE);
 }
 
 /**
@@ -235,5 +293,5 @@ vs_claims_add_image (VsClaims *self, VsDomainDef *def, const char *id, gboolean 
 void
 vs_claims_remove_image (VsClaims *self, const char *uuid)
 {
-  remove_claims (self, uuid, TRUE);
+  remove_claims (self, uuid, TRUE, FALSE);
 }

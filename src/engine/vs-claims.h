@@ -22,6 +22,13 @@ gboolean vs_claims_add (VsClaims *self,
                         VsDomainDef *def,
                         GPtrArray *chains,
                         GError **error);
+gboolean vs_claims_add_beside (VsClaims *self,
+                               VsDomainDef *def,
+                               GPtrArray *chains,
+                               GError **error);
+void vs_claims_settle_beside (VsClaims *self,
+                              const char *uuid,
+                              gboolean taken_over);
 void vs_claims_remove (VsClaims *self,
                        const char *uuid);
 gboolean vs_claims_add_image (VsClaims *self,

@@ -38,8 +38,14 @@ set_running (VsDomain *self)
   vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_RUNNING, self->running_reason);
 }
 
+static gboolean
+is_from_snapshot (VsDomain *self)
+{
+  return self->state == VMSNAP_DOMAIN_STATE_PAUSED && self->reason == VMSNAP_STATE_REASON_FROM_SNAPSHOT;
+}
+
 /* What query-status says, as our state. A guest that stands still was paused by its user, unless it may have been by
- * what an earlier life of the service left unfinished. */
+ * what an earlier life of the service left unfinished, or it is known to have been brought back so. */
 static void
 apply_status (VsDomain *self, const char *status)
 {
@@ -51,7 +57,8 @@ apply_status (VsDomain *self, const char *status)
     vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_CRASHED, VMSNAP_STATE_REASON_FAILED);
   else if (g_str_equal (status, "save-vm") || g_str_equal (status, "restore-vm"))
     vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_PAUSED, VMSNAP_STATE_REASON_SNAPSHOTTING);
-  else if ((g_str_equal (status, "paused") || g_str_equal (status, "prelaunch")) && self->announced && !self->doubtful)
+  else if ((g_str_equal (status, "paused") || g_str_equal (status, "prelaunch")) && self->announced && !self->doubtful
+           && !is_from_snapshot (self))
     vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_PAUSED, VMSNAP_STATE_REASON_USER);
   else
     vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_PAUSED, self->reason);
@@ -338,6 +345,21 @@ vs_domain_get_guest (VsDomain *self)
   return self->guest;
 }
 
+/* To its monitor, and to its end. */
+void
+vs_domain_listen_to_guest (VsDomain *self)
+{
+  VsGuest *guest = self->guest;
+
+  g_signal_connect_object (guest, "exited", G_CALLBACK (on_exited), self, 0);
+  if (vs_guest_get_client (guest) != NULL)
+    listen_to_monitor (self);
+  else
+    look_for_monitor (self);
+  if (vs_guest_has_exited (guest))
+    vs_domain_note_end (self, guest);
+}
+
 /**
  * vs_domain_attach_guest:
  * @self: a domain without a guest
@@ -356,16 +378,9 @@ vs_domain_attach_guest (VsDomain *self, VsGuest *guest, VsDomainDef *live_def)
   self->running_reason = VMSNAP_STATE_REASON_UNKNOWN;
   self->announced = FALSE;
   self->doubtful = FALSE;
-  g_signal_connect_object (guest, "exited", G_CALLBACK (on_exited), self, 0);
   vs_domain_notify (self, VS_DOMAIN_PROP_DEF);
   vs_domain_set_state (self, VMSNAP_DOMAIN_STATE_PAUSED, VMSNAP_STATE_REASON_UNKNOWN);
-
-  if (vs_guest_get_client (guest) != NULL)
-    listen_to_monitor (self);
-  else
-    look_for_monitor (self);
-  if (vs_guest_has_exited (guest))
-    vs_domain_note_end (self, guest);
+  vs_domain_listen_to_guest (self);
 }
 
 /**

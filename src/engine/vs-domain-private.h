@@ -59,5 +59,6 @@ struct _VsDomain
 void vs_domain_notify (VsDomain *self,
                        VsDomainProperty property);
 void vs_domain_detach_guest (VsDomain *self);
+void vs_domain_listen_to_guest (VsDomain *self);
 
 G_END_DECLS

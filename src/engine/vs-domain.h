@@ -78,6 +78,15 @@ void vs_domain_set_live_def (VsDomain *self,
 void vs_domain_note_end (VsDomain *self,
                          VsGuest *guest);
 void vs_domain_announce_started (VsDomain *self);
+
+/* Another guest in the place of the present one: see vs-domain-hand-over.c */
+void vs_domain_deafen (VsDomain *self);
+void vs_domain_listen_again (VsDomain *self);
+void vs_domain_hand_over (VsDomain *self,
+                          VsGuest *guest,
+                          VsDomainDef *live_def,
+                          gboolean running,
+                          VmSnapStateReason reason);
 void vs_domain_take_over (VsDomain *self,
                           const char *status);
 void vs_domain_expect_stop (VsDomain *self,

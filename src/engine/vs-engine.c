@@ -307,6 +307,37 @@ vs_engine_claim_disks (VsEngine *self, VsDomainDef *def, GPtrArray *chains, GErr
 }
 
 /**
+ * vs_engine_claim_disks_beside:
+ * @self: the engine
+ * @def: the definition of a guest that is to take over from the domain's present one
+ * @chains: (element-type VsDiskChain): its disks' files
+ * @error: where to put %VMSNAP_ERROR_BUSY, or %VMSNAP_ERROR_INVALID_ARGUMENT
+ *
+ * As vs_engine_claim_disks(), for both guests at once.
+ *
+ * Returns: whether all files are that guest's, until vs_engine_settle_beside()
+ */
+gboolean
+vs_engine_claim_disks_beside (VsEngine *self, VsDomainDef *def, GPtrArray *chains, GError **error)
+{
+  return vs_claims_add_beside (self->claims, def, chains, error);
+}
+
+/**
+ * vs_engine_settle_beside:
+ * @self: the engine
+ * @domain: a domain
+ * @taken_over: whether the guest beside has taken over, and the old one is gone; else that one is gone
+ *
+ * The claims are of one guest again. Does nothing when they were.
+ */
+void
+vs_engine_settle_beside (VsEngine *self, VsDomain *domain, gboolean taken_over)
+{
+  vs_claims_settle_beside (self->claims, vs_domain_get_uuid (domain), taken_over);
+}
+
+/**
  * vs_engine_claim_image:
  * @self: the engine
  * @def: the definition of the domain that is about to be saved or restored

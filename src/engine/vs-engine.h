@@ -130,6 +130,13 @@ gboolean vs_engine_claim_disks (VsEngine *self,
                                 VsDomainDef *def,
                                 GPtrArray *chains,
                                 GError **error);
+gboolean vs_engine_claim_disks_beside (VsEngine *self,
+                                       VsDomainDef *def,
+                                       GPtrArray *chains,
+                                       GError **error);
+void vs_engine_settle_beside (VsEngine *self,
+                              VsDomain *domain,
+                              gboolean taken_over);
 gboolean vs_engine_claim_image (VsEngine *self,
                                 VsDomainDef *def,
                                 const char *id,
