@@ -85,5 +85,7 @@ void vs_domain_foreign_complete (xmlNode *root);
 VsDomainDef *vs_domain_def_new_from_doc (xmlDoc *doc,
                                          VsDomainDefFlags flags,
                                          VsXmlProblems *problems);
+VsDomainDef *vs_domain_def_finish_copy (xmlDoc *doc,
+                                        GError **error);
 
 G_END_DECLS

@@ -15,8 +15,9 @@ copy_doc (VsDomainDef *self)
   return xmlCopyDoc (self->doc, 1);
 }
 
-static VsDomainDef *
-finish (xmlDoc *doc, GError **error)
+/* Takes @doc. */
+VsDomainDef *
+vs_domain_def_finish_copy (xmlDoc *doc, GError **error)
 {
   g_autoptr (VsXmlProblems) problems = vs_xml_problems_new ();
   VsDomainDef *copy = vs_domain_def_new_from_doc (doc, VS_DOMAIN_DEF_NONE, problems);
@@ -31,7 +32,7 @@ copy_with_text (VsDomainDef *self, const char *element, const char *text, const 
   xmlDoc *doc = copy_doc (self);
 
   vs_xml_set_text (vs_xml_ensure_child (xmlDocGetRootElement (doc), element, after), text);
-  return finish (doc, error);
+  return vs_domain_def_finish_copy (doc, error);
 }
 
 /**
@@ -97,7 +98,7 @@ vs_domain_def_copy_with_made_of (VsDomainDef *self, VsDomainDef *other, GError *
   if (self->uuid_is_made)
     vs_xml_set_text (vs_xml_child (xmlDocGetRootElement (doc), "uuid"), other->uuid);
   copy_macs (doc, self, other);
-  return finish (doc, error);
+  return vs_domain_def_finish_copy (doc, error);
 }
 
 /**
@@ -115,7 +116,7 @@ vs_domain_def_copy_with_machine (VsDomainDef *self, const char *machine, GError 
   xmlNode *os = vs_xml_child (xmlDocGetRootElement (doc), "os");
 
   vs_xml_set_attr (vs_xml_child (os, "type"), "machine", machine);
-  return finish (doc, error);
+  return vs_domain_def_finish_copy (doc, error);
 }
 
 /**
@@ -139,7 +140,7 @@ vs_domain_def_copy_with_emulator (VsDomainDef *self, const char *emulator, GErro
     vs_xml_set_text (vs_xml_ensure_child (devices, "emulator", NULL), emulator);
   else
     vs_xml_remove_child (devices, "emulator");
-  return finish (doc, error);
+  return vs_domain_def_finish_copy (doc, error);
 }
 
 /**
@@ -165,7 +166,7 @@ vs_domain_def_copy_with_firmware (VsDomainDef *self, const char *loader, const c
   vs_xml_set_attr (node, "type", "pflash");
   if (nvram_template != NULL)
     vs_xml_set_attr (vs_xml_ensure_child (os, "nvram", "loader"), "template", nvram_template);
-  return finish (doc, error);
+  return vs_domain_def_finish_copy (doc, error);
 }
 
 /**
@@ -184,7 +185,7 @@ vs_domain_def_copy_with_nvram (VsDomainDef *self, const char *nvram, GError **er
   xmlNode *node = vs_xml_ensure_child (os, "nvram", vs_xml_child (os, "loader") != NULL ? "loader" : "type");
 
   vs_xml_set_text (node, nvram);
-  return finish (doc, error);
+  return vs_domain_def_finish_copy (doc, error);
 }
 
 static xmlNode *
@@ -270,5 +271,5 @@ vs_domain_def_copy_with_disk_source (VsDomainDef *self,
   set_disk_source (disk, path);
   if (format != NULL)
     set_disk_format (disk, format);
-  return finish (doc, error);
+  return vs_domain_def_finish_copy (doc, error);
 }

@@ -350,6 +350,13 @@ VsDomainDef *vs_domain_def_copy_with_disk_source (VsDomainDef *self,
                                                   const char *format,
                                                   GError **error);
 
+gboolean vs_domain_def_has_place (const VsGraphicsDef *graphics);
+VsDomainDef *vs_domain_def_copy_beside (VsDomainDef *self,
+                                        const char *suffix,
+                                        GError **error);
+char *vs_domain_def_explain_alone (VsDomainDef *self,
+                                   const char *suffix);
+
 gboolean vs_domain_def_guest_abi_equal (VsDomainDef *self,
                                         VsDomainDef *other,
                                         char **first_difference);
