@@ -137,12 +137,11 @@ vs_record_set_definition (VsRun *run, VsDomainDef *def, GError **error)
   return vs_run_on_main (run, show_definition, def, error);
 }
 
-/* The definition that the guest has, for a next life of the service. It is in the runtime directory: gone with the
- * guest when the host goes down. */
+/* The definition that the guest has whose directory it is, for a next life of the service. It is in the runtime directory:
+ * gone with the guest when the host goes down. */
 gboolean
-vs_record_write_live_definition (VsRun *run, VsDomainDef *def, GError **error)
+vs_record_write_live_definition_in (const char *directory, VsDomainDef *def, GError **error)
 {
-  g_autofree char *directory = vs_guest_directory (vs_store_get_runtime_dir (vs_run_get_store (run)), def->uuid);
   g_autofree char *path = g_build_filename (directory, VS_GUEST_DEFINITION, NULL);
   g_autofree char *xml = vs_domain_def_format (def);
   g_autoptr (GError) local = NULL;
@@ -153,6 +152,14 @@ vs_record_write_live_definition (VsRun *run, VsDomainDef *def, GError **error)
                g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_NOSPC) ? VMSNAP_ERROR_NO_SPACE : VMSNAP_ERROR_IO,
                "Can't write %s: %s", path, local->message);
   return FALSE;
+}
+
+gboolean
+vs_record_write_live_definition (VsRun *run, VsDomainDef *def, GError **error)
+{
+  g_autofree char *directory = vs_guest_directory (vs_store_get_runtime_dir (vs_run_get_store (run)), def->uuid);
+
+  return vs_record_write_live_definition_in (directory, def, error);
 }
 
 static gboolean

@@ -25,6 +25,9 @@ gboolean vs_record_set_definition (VsRun *run,
 gboolean vs_record_write_live_definition (VsRun *run,
                                           VsDomainDef *def,
                                           GError **error);
+gboolean vs_record_write_live_definition_in (const char *directory,
+                                             VsDomainDef *def,
+                                             GError **error);
 gboolean vs_record_set_live_definition (VsRun *run,
                                         VsDomainDef *def,
                                         GError **error);

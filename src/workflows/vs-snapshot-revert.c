@@ -294,7 +294,7 @@ choose (VsRun *run, GError **error)
     return FALSE;
   if (vs_revert_files_are_plain (known.def, known.graph))
     return choose_plain (run, known.def, error);
-  vs_run_turn_to (run, vs_run_get_flag (run, FACT_GUEST) ? &vs_workflow_snapshot_revert_anew
+  vs_run_turn_to (run, vs_run_get_flag (run, FACT_GUEST) ? &vs_workflow_snapshot_revert_beside
                                                          : &vs_workflow_snapshot_revert_off);
   return TRUE;
 }

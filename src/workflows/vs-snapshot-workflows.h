@@ -11,6 +11,7 @@ extern const VsWorkflow vs_workflow_snapshot_create_external;
 extern const VsWorkflow vs_workflow_snapshot_revert;
 extern const VsWorkflow vs_workflow_snapshot_revert_in_place;
 extern const VsWorkflow vs_workflow_snapshot_revert_restart;
+extern const VsWorkflow vs_workflow_snapshot_revert_beside;
 extern const VsWorkflow vs_workflow_snapshot_revert_off;
 extern const VsWorkflow vs_workflow_snapshot_revert_anew;
 extern const VsWorkflow vs_workflow_snapshot_delete;

@@ -22,8 +22,8 @@
 #define FACT_CREATE "create"
 
 /* What a snapshot is kept in isn't written, whichever way a definition came to name it. */
-static gboolean
-check_not_frozen (VsRun *run, GError **error)
+gboolean
+vs_start_check_not_frozen (VsRun *run, GError **error)
 {
   g_autoptr (VsDiskGraph) graph = vs_steps_identify_disks (run, error);
   GPtrArray *disks = vs_run_get_def (run)->disks;
@@ -58,8 +58,9 @@ release_disks (VsRun *run, gpointer data, GError **error)
   return TRUE;
 }
 
-static GPtrArray *
-probe_disks (VsRun *run, GError **error)
+/* The chains of the definition's disks, when all is there. */
+GPtrArray *
+vs_start_probe_disks (VsRun *run, GError **error)
 {
   g_autoptr (GPtrArray) chains = g_ptr_array_new_with_free_func ((GDestroyNotify) vs_disk_chain_unref);
   GPtrArray *disks = vs_run_get_def (run)->disks;
@@ -98,8 +99,8 @@ vs_start_prepare (VsRun *run, GError **error)
   if (hypervisor == NULL)
     return FALSE;
   vs_run_on_main (run, note_hypervisor, hypervisor, NULL);
-  chains = vs_file_access_check_boot (vs_run_get_def (run), error) ? probe_disks (run, error) : NULL;
-  if (chains == NULL || !check_not_frozen (run, error) || !vs_run_on_main (run, take_disks, chains, error))
+  chains = vs_file_access_check_boot (vs_run_get_def (run), error) ? vs_start_probe_disks (run, error) : NULL;
+  if (chains == NULL || !vs_start_check_not_frozen (run, error) || !vs_run_on_main (run, take_disks, chains, error))
     return FALSE;
   if (!vs_firmware_prepare_nvram (vs_run_get_def (run), &created, error))
     return FALSE;
@@ -138,9 +139,8 @@ index_chains (GPtrArray *chains)
 }
 
 static VsGuest *
-spawn (VsRun *run, VsHelpers *helpers, GPtrArray *chains, GError **error)
+spawn (VsRun *run, VsDomainDef *def, const char *runtime_dir, VsHelpers *helpers, GPtrArray *chains, GError **error)
 {
-  VsDomainDef *def = vs_run_get_def (run);
   VsStore *store = vs_run_get_store (run);
   g_autoptr (VsHypervisor) hypervisor =
     vs_hypervisor_get (vs_steps_emulator (run), vs_run_get_cancellable (run), error);
@@ -157,7 +157,7 @@ spawn (VsRun *run, VsHelpers *helpers, GPtrArray *chains, GError **error)
     .incoming = vs_run_get_flag (run, FACT_INCOMING),
   };
   VsGuestSpec spec = {
-    .runtime_directory = vs_store_get_runtime_dir (store),
+    .runtime_directory = runtime_dir,
     .log_directory = vs_store_get_log_dir (store),
     .uuid = def->uuid,
     .name = def->name,
@@ -193,30 +193,44 @@ pull_cables (VsRun *run, GError **error)
   return TRUE;
 }
 
-/* QEMU is there, its monitor answers, and the processors stand still. */
-gboolean
-vs_start_spawn (VsRun *run, GError **error)
+static gboolean
+launch (VsRun *run, VsDomainDef *def, const char *runtime_dir, GError **error)
 {
-  VsDomainDef *def = vs_run_get_def (run);
-  g_autofree char *directory =
-    vs_guest_prepare_directory (vs_store_get_runtime_dir (vs_run_get_store (run)), def->uuid, error);
+  g_autofree char *directory = vs_guest_prepare_directory (runtime_dir, def->uuid, error);
   g_autoptr (GPtrArray) chains = NULL;
   g_autoptr (VsHelpers) helpers = NULL;
   g_autoptr (VsGuest) guest = NULL;
 
-  if (directory == NULL || !vs_record_write_live_definition (run, vs_run_get_def (run), error))
+  if (directory == NULL || !vs_record_write_live_definition_in (directory, vs_run_get_def (run), error))
     return FALSE;
-  chains = probe_disks (run, error);
+  chains = vs_start_probe_disks (run, error);
   if (chains == NULL)
     return FALSE;
   helpers = vs_helpers_start (run, directory, error);
   if (helpers == NULL)
     return FALSE;
-  guest = spawn (run, helpers, chains, error);
+  guest = spawn (run, def, runtime_dir, helpers, chains, error);
   if (guest == NULL)
     return FALSE;
   vs_run_set_guest (run, guest);
-  return vs_run_on_main (run, attach, NULL, error) && vs_guest_record (guest, error) && pull_cables (run, error);
+  return TRUE;
+}
+
+/* QEMU is there, its monitor answers, and the processors stand still. */
+gboolean
+vs_start_spawn (VsRun *run, GError **error)
+{
+  return launch (run, vs_run_get_def (run), vs_store_get_runtime_dir (vs_run_get_store (run)), error)
+         && vs_run_on_main (run, attach, NULL, error) && vs_guest_record (vs_run_get_guest (run), error)
+         && pull_cables (run, error);
+}
+
+/* The same in another runtime directory, for a guest that the domain knows nothing of yet. It is started as @def says,
+ * and on record as the run's definition does. */
+gboolean
+vs_start_spawn_in (VsRun *run, VsDomainDef *def, const char *runtime_dir, GError **error)
+{
+  return launch (run, def, runtime_dir, error) && pull_cables (run, error);
 }
 
 static gboolean

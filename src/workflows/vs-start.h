@@ -12,8 +12,16 @@ gboolean vs_start_unprepare (VsRun *run,
                              GError **error);
 gboolean vs_start_unprepare_fresh (VsRun *run,
                                    GError **error);
+gboolean vs_start_check_not_frozen (VsRun *run,
+                                    GError **error);
+GPtrArray *vs_start_probe_disks (VsRun *run,
+                                 GError **error);
 gboolean vs_start_spawn (VsRun *run,
                          GError **error);
+gboolean vs_start_spawn_in (VsRun *run,
+                            VsDomainDef *def,
+                            const char *runtime_dir,
+                            GError **error);
 gboolean vs_start_end (VsRun *run,
                        GError **error);
 gboolean vs_start_kill (VsRun *run,

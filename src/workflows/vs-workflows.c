@@ -19,6 +19,7 @@ const VsWorkflow *const vs_workflows[] = {
   &vs_workflow_snapshot_revert_in_place,
   &vs_workflow_snapshot_revert_restart,
   &vs_workflow_snapshot_revert_off,
+  &vs_workflow_snapshot_revert_beside,
   &vs_workflow_snapshot_revert_anew,
   &vs_workflow_snapshot_delete,
   NULL,

@@ -282,10 +282,15 @@ class Machine:
 
     def pid(self):
         """QEMU's pid, or None when none runs."""
-        marker = os.fsencode(self.runtime / "pid")
-        own = [pid for pid in self.service.guests() if marker in command_line(pid)]
-        assert len(own) < 2, own
-        return own[0] if own else None
+        return qemu_in(self.service, self.runtime)
+
+    @property
+    def beside(self):
+        """Where a guest is that is about to take over, and after that the old one."""
+        return self.service.runtime / "beside/guests" / self.uuid
+
+    def pid_beside(self):
+        return qemu_in(self.service, self.beside)
 
     def explain(self):
         """Why the guest may be silent. The service makes room at the monitor, and is started again."""
@@ -312,6 +317,20 @@ class Machine:
         ended = select.select([fd], [], [], DEFAULT)[0]
         os.close(fd)
         assert ended, "QEMU outlives SIGKILL"
+
+
+def qemu_in(service, directory):
+    """The pid of the service's QEMU that works in a directory, or None."""
+    own = [pid for pid in service.guests() if b"-pidfile" in command_line(pid) and works_in(pid, directory)]
+    assert len(own) < 2, own
+    return own[0] if own else None
+
+
+def works_in(pid, directory):
+    try:
+        return os.readlink(f"/proc/{pid}/cwd") == os.path.realpath(directory)
+    except OSError:
+        return False
 
 
 def command_line(pid):
