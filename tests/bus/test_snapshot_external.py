@@ -209,6 +209,38 @@ class OfADomainThatIsOff(ExternalCase):
         self.look_again()
         self.assertEqual([self.problems(snapshot) for snapshot in (one, two, three, inside)], [{}, {}, {}, {}])
 
+    def wait_problem(self, snapshot, is_there):
+        self.client.wait_signal("PropertiesChanged", lambda signal: signal.path == snapshot and is_there == any(
+            "problem" in disk for disk in signal.arguments[1].get("Disks", [])) and "Disks" in signal.arguments[1])
+
+    def test_operation_that_looks_tells_of_a_problem_and_of_its_end(self):
+        one, two = (self.create(name)["snapshot"] for name in ("one", "two"))
+        missing = self.directory / "vda.one"
+        missing.rename(self.directory / "away")
+        before = self.sources()
+        end = self.client.end_of_job(self.client.call(two, "Snapshot", "Revert"))
+        self.assertEqual(end.state, "failed")
+        self.assertIn(str(missing), end.message)
+        self.assertEqual(self.sources(), before)
+        self.wait_problem(two, True)
+        self.assertIn(str(missing), self.problems(two)["vda"])
+        self.assertEqual(self.problems(one), {})
+
+        (self.directory / "away").rename(missing)
+        self.client.signals.clear()
+        self.client.run(two, "Snapshot", "Revert")
+        self.wait_problem(two, False)
+        self.assertEqual(self.problems(two), {})
+
+    def test_foreign_file_is_not_reverted_to(self):
+        one = self.create("one")["snapshot"]
+        make_disk(self.disks[0].path, 9)
+        before = self.sources(), sorted(self.directory.iterdir())
+        end = self.client.end_of_job(self.client.call(one, "Snapshot", "Revert"))
+        self.assertEqual(end.state, "failed")
+        self.assertIn(f"{self.disks[0].path} is not the file", end.message)
+        self.assertEqual((self.sources(), sorted(self.directory.iterdir())), before)
+
     def test_foreign_file_is_a_problem(self):
         one, two = (self.create(name)["snapshot"] for name in ("one", "two"))
         make_disk(self.disks[0].path, 9)
