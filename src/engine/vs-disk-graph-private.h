@@ -26,9 +26,9 @@ struct _VsGraphNode
 typedef struct
 {
   VsUse use;
-  char *path;        /* by which it is named there */
-  char *format;      /* of which it is said to be there */
-  VsFrozenFile *was; /* of a frozen file: what it was then, if that is known */
+  char *path;         /* by which it is named there */
+  char *format;       /* of which it is said to be there */
+  VsSnapshotDef *def; /* that names it */
 } VsGraphUse;
 
 struct _VsDiskGraph

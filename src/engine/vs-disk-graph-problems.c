@@ -35,7 +35,7 @@ static char *
 find_difference (VsDiskGraph *self, const VsGraphNode *node, const VsGraphUse *use)
 {
   const VsGraphFile *file = &node->file;
-  const VsFrozenFile *was = use->was;
+  g_autoptr (VsFrozenFile) was = vs_frozen_file_read (use->def, use->use.target);
 
   if (g_strcmp0 (file->format, use->format) != 0)
     return g_strdup_printf ("its format is %s, and was %s", file->format, use->format);

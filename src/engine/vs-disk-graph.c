@@ -21,7 +21,7 @@ use_free (VsUse *use)
 
   g_free (whole->path);
   g_free (whole->format);
-  g_clear_pointer (&whole->was, vs_frozen_file_free);
+  g_clear_pointer (&whole->def, vs_snapshot_def_unref);
   g_free (use->uuid);
   g_free (use->domain);
   g_free (use->snapshot);
@@ -174,7 +174,7 @@ add_snapshot (VsDiskGraph *self, const char *uuid, const char *domain, VsSnapsho
       use->overlay = is_tag ? NULL : g_strdup (kept->path);
       ((VsGraphUse *)use)->path = g_strdup (disk->path);
       ((VsGraphUse *)use)->format = g_strdup (disk->format != NULL ? disk->format : "raw");
-      ((VsGraphUse *)use)->was = is_tag ? NULL : vs_frozen_file_read (def, kept->target);
+      ((VsGraphUse *)use)->def = vs_snapshot_def_ref (def);
       add_use (get_node (self, disk->path, disk->format != NULL ? disk->format : "raw",
                          g_strdup_printf ("the file in which the snapshot '%s' of %s keeps disk %s", def->name, domain,
                                           kept->target)),
