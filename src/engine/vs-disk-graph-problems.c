@@ -5,25 +5,35 @@
  */
 #include "vs-disk-graph-private.h"
 
+#include "vmsnap-error.h"
+#include "vs-own-files.h"
 #include "vs-run-private.h"
 
 /* A file that a snapshot, a definition or the service itself knows is none that a stranger put there. */
 static gboolean
-is_known (const VsGraphNode *node)
+is_known (VsDiskGraph *self, const VsGraphNode *node, const char *uuid)
 {
-  return node->file.uses->len > 0 || node->file.is_ours;
+  g_autoptr (GPtrArray) own = NULL;
+
+  if (node->file.uses->len > 0 || node->file.is_ours)
+    return TRUE;
+  own = vs_own_files_list (self->store, uuid);
+  for (guint i = 0; i < own->len; i++)
+    if (g_str_equal (((const VsOwnFile *) g_ptr_array_index (own, i))->path, node->file.path))
+      return TRUE;
+  return FALSE;
 }
 
 /* When files are merged, what stands on them gets another backing file: then that is one we know, or the one on record
  * is gone. */
 static gboolean
-has_strange_backing (VsDiskGraph *self, const VsGraphNode *node, const VsFrozenFile *was)
+has_strange_backing (VsDiskGraph *self, const VsGraphNode *node, const char *uuid, const VsFrozenFile *was)
 {
   VsGraphFile *then = was->backing_path != NULL ? vs_disk_graph_find (self, was->backing_path) : NULL;
 
-  if (node->file.backing_path == NULL && was->backing_path == NULL)
+  if (g_strcmp0 (node->file.backing_path, was->backing_path) == 0)
     return FALSE;
-  if (node->backing != NULL && (&node->backing->file == then || is_known (node->backing)))
+  if (node->backing != NULL && (&node->backing->file == then || is_known (self, node->backing, uuid)))
     return FALSE;
   if (was->backing_path == NULL)
     return TRUE;
@@ -44,7 +54,7 @@ find_difference (VsDiskGraph *self, const VsGraphNode *node, const VsGraphUse *u
   if (file->virtual_size != was->virtual_size)
     return g_strdup_printf ("its virtual size is %" G_GUINT64_FORMAT ", and was %" G_GUINT64_FORMAT " bytes",
                             file->virtual_size, was->virtual_size);
-  if (has_strange_backing (self, node, was))
+  if (has_strange_backing (self, node, use->use.uuid, was))
     return g_strdup_printf ("its backing file is %s, and was %s",
                             file->backing_path != NULL ? file->backing_path : "none",
                             was->backing_path != NULL ? was->backing_path : "none");
@@ -62,7 +72,8 @@ check_frozen (VsDiskGraph *self, VsGraphNode *node)
       if (difference != NULL)
         node->file.problem
           = g_strdup_printf ("%s is not the file in which the snapshot '%s' of %s keeps disk %s: %s. Put the right one "
-                             "back in its place",
+                             "back in its place, or forget the snapshot (delete it with 'metadata-only') if this one "
+                             "is meant",
                              node->file.path, use->use.snapshot, use->use.domain, use->use.target, difference);
     }
 }
@@ -78,6 +89,53 @@ vs_graph_check_frozen (VsDiskGraph *self)
       if (node->same == NULL)
         check_frozen (self, node);
     }
+}
+
+/* What a look would have seen of it. */
+static void
+fill_from_chain (VsDiskGraph *self, const VsDiskChain *chain, guint index)
+{
+  const VsDiskFile *file = g_ptr_array_index (chain->files, index);
+  const VsDiskFile *below = index + 1 < chain->files->len ? g_ptr_array_index (chain->files, index + 1) : NULL;
+  VsGraphNode *node = (VsGraphNode *) vs_disk_graph_find (self, file->path);
+
+  if (node == NULL)
+    return;
+  g_free (node->file.format);
+  node->file.format = g_strdup (file->format);
+  node->file.virtual_size = file->virtual_size;
+  g_free (node->file.backing_path);
+  node->file.backing_path = below != NULL ? vs_graph_plain_path (below->path) : NULL;
+  node->backing = below != NULL ? (VsGraphNode *) vs_disk_graph_find (self, below->path) : NULL;
+}
+
+/**
+ * vs_disk_graph_check_chain:
+ * @self: a graph that was identified
+ * @chain: the files of a disk, just found
+ * @error: %VMSNAP_ERROR_INVALID_STATE
+ *
+ * Returns: whether those below the first are the files that they were when snapshots froze them: else what the guest
+ *   writes would be written above what isn't its disk
+ */
+gboolean
+vs_disk_graph_check_chain (VsDiskGraph *self, const VsDiskChain *chain, GError **error)
+{
+  for (guint i = 1; i < chain->files->len; i++)
+    {
+      const VsDiskFile *file = g_ptr_array_index (chain->files, i);
+      VsGraphNode *node = (VsGraphNode *) vs_disk_graph_find (self, file->path);
+
+      if (node == NULL)
+        continue;
+      fill_from_chain (self, chain, i);
+      check_frozen (self, node);
+      if (node->file.problem == NULL)
+        continue;
+      g_set_error_literal (error, VMSNAP_ERROR, VMSNAP_ERROR_INVALID_STATE, node->file.problem);
+      return FALSE;
+    }
+  return TRUE;
 }
 
 typedef struct

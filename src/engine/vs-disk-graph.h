@@ -102,6 +102,7 @@ gboolean vs_disk_graph_check_writable (VsDiskGraph *self, const char *path, cons
 gboolean vs_disk_graph_check_removable (VsDiskGraph *self, const char *path, GError **error);
 
 gboolean vs_disk_graph_check_not_frozen (VsDiskGraph *self, const char *path, GError **error);
+gboolean vs_disk_graph_check_chain (VsDiskGraph *self, const VsDiskChain *chain, GError **error);
 gboolean vs_disk_graph_check_unused (VsDiskGraph *self, const char *path, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VsDiskGraph, vs_disk_graph_free)

@@ -159,7 +159,7 @@ prepare (VsRun *run, GError **error)
     return FALSE;
   vs_run_on_main (run, note_hypervisor, hypervisor, NULL);
   chains = vs_file_access_check_boot (vs_run_get_def (run), error) ? vs_start_probe_disks (run, error) : NULL;
-  return chains != NULL && vs_start_check_not_frozen (run, error) && vs_run_on_main (run, take_disks, chains, error)
+  return chains != NULL && vs_start_check_files (run, chains, error) && vs_run_on_main (run, take_disks, chains, error)
          && vs_beside_make_variables (run, error);
 }
 

@@ -22,13 +22,12 @@
 #define FACT_CREATE "create"
 
 /* What a snapshot is kept in isn't written, whichever way a definition came to name it. */
-gboolean
-vs_start_check_not_frozen (VsRun *run, GError **error)
+static gboolean
+check_not_frozen (VsRun *run, VsDiskGraph *graph, GError **error)
 {
-  g_autoptr (VsDiskGraph) graph = vs_steps_identify_disks (run, error);
   GPtrArray *disks = vs_run_get_def (run)->disks;
 
-  for (guint i = 0; graph != NULL && i < disks->len; i++)
+  for (guint i = 0; i < disks->len; i++)
     {
       const VsDiskDef *disk = g_ptr_array_index (disks, i);
 
@@ -39,7 +38,21 @@ vs_start_check_not_frozen (VsRun *run, GError **error)
           return FALSE;
         }
     }
-  return graph != NULL;
+  return TRUE;
+}
+
+/* Nor is anything written above a file that isn't the one it was. */
+gboolean
+vs_start_check_files (VsRun *run, GPtrArray *chains, GError **error)
+{
+  g_autoptr (VsDiskGraph) graph = vs_steps_identify_disks (run, error);
+
+  if (graph == NULL || !check_not_frozen (run, graph, error))
+    return FALSE;
+  for (guint i = 0; i < chains->len; i++)
+    if (!vs_disk_graph_check_chain (graph, g_ptr_array_index (chains, i), error))
+      return FALSE;
+  return TRUE;
 }
 
 static gboolean
@@ -100,7 +113,7 @@ vs_start_prepare (VsRun *run, GError **error)
     return FALSE;
   vs_run_on_main (run, note_hypervisor, hypervisor, NULL);
   chains = vs_file_access_check_boot (vs_run_get_def (run), error) ? vs_start_probe_disks (run, error) : NULL;
-  if (chains == NULL || !vs_start_check_not_frozen (run, error) || !vs_run_on_main (run, take_disks, chains, error))
+  if (chains == NULL || !vs_start_check_files (run, chains, error) || !vs_run_on_main (run, take_disks, chains, error))
     return FALSE;
   if (!vs_firmware_prepare_nvram (vs_run_get_def (run), &created, error))
     return FALSE;

@@ -12,8 +12,9 @@ gboolean vs_start_unprepare (VsRun *run,
                              GError **error);
 gboolean vs_start_unprepare_fresh (VsRun *run,
                                    GError **error);
-gboolean vs_start_check_not_frozen (VsRun *run,
-                                    GError **error);
+gboolean vs_start_check_files (VsRun *run,
+                               GPtrArray *chains,
+                               GError **error);
 GPtrArray *vs_start_probe_disks (VsRun *run,
                                  GError **error);
 gboolean vs_start_spawn (VsRun *run,

@@ -241,6 +241,17 @@ class OfADomainThatIsOff(ExternalCase):
         self.assertIn(f"{self.disks[0].path} is not the file", end.message)
         self.assertEqual((self.sources(), sorted(self.directory.iterdir())), before)
 
+    def test_nothing_is_written_above_a_foreign_file(self):
+        self.create("one")
+        self.create("two")
+        kept = (self.directory / "vda.one").read_bytes()
+        make_disk(self.directory / "vda.one", 8)
+        end = self.client.end_of_job(self.client.call(self.domain, "Domain", "Start"))
+        self.assertEqual(end.error, "InvalidState", end.message)
+        self.assertIn(f"{self.directory}/vda.one is not the file", end.message)
+        (self.directory / "vda.one").write_bytes(kept)
+        self.start()
+
     def test_foreign_file_is_a_problem(self):
         one, two = (self.create(name)["snapshot"] for name in ("one", "two"))
         make_disk(self.disks[0].path, 9)
