@@ -170,9 +170,11 @@ check_victim (VsDeletePlan *self, VsDeleteFile *file, GError **error)
 {
   const VsDeleteFile *unknown;
 
-  if (!file->is_candidate || (!file->is_ours && file->dependents->len == 0))
+  const VsDeleteFile *below = file->is_ours || file->dependents->len > 0 ? file : NULL;
+
+  if (!file->is_candidate)
     return TRUE;
-  for (const VsDeleteFile *below = file; below != NULL; below = vs_delete_plan_get_backing (self, below))
+  for (; below != NULL; below = vs_delete_plan_get_backing (self, below))
     if (below->problem != NULL)
       return refuse (file, below->problem, error);
   unknown = find_unknown (self, file->victim_target);

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Deleting internal snapshots: the tags go from the disks, the records from the store, and what descended from them
- * descends from their parent. Looked at first; once begun it is only ever finished.
+ * Deleting snapshots: the tags go from the disks, the records from the store, and what descended from them descends from
+ * their parent. The files that they kept are merged with those above, or removed, where nothing else needs them. All is
+ * looked at first; what may be given up is done before the records go; from then on it is only ever finished.
  */
 #include "vmsnap-error.h"
+#include "vs-delete-plan.h"
+#include "vs-delete.h"
 #include "vs-nvram.h"
 #include "vs-operations.h"
 #include "vs-record.h"
+#include "vs-redirect.h"
+#include "vs-snapshot-create.h"
 #include "vs-snapshot-workflows.h"
 #include "vs-steps.h"
 #include "vs-tags.h"
@@ -14,8 +19,6 @@
 #define FACT_CHILDREN "children"
 #define FACT_CHILDREN_ONLY "children-only"
 #define FACT_METADATA_ONLY "metadata-only"
-/* An array, children before parents: {name, tag, nvram, disks} */
-#define FACT_VICTIMS "victims"
 
 static void
 collect (VsDomain *domain, VsSnapshot *snapshot, gboolean itself, gboolean descendants, GPtrArray *out)
@@ -28,6 +31,24 @@ collect (VsDomain *domain, VsSnapshot *snapshot, gboolean itself, gboolean desce
     g_ptr_array_add (out, snapshot);
 }
 
+/* The files that hold its disks, whichever way. */
+static JsonArray *
+list_frozen (VsSnapshotDef *def)
+{
+  JsonArray *paths = json_array_new ();
+
+  for (guint i = 0; def->domain != NULL && i < def->disks->len; i++)
+    {
+      const VsSnapshotDiskDef *part = g_ptr_array_index (def->disks, i);
+      const VsDiskDef *disk = vs_domain_def_find_disk (def->domain, part->target);
+
+      if (part->snapshot != VMSNAP_LOCATION_NONE && disk != NULL && disk->path != NULL)
+        json_array_add_string_element (paths, disk->path);
+    }
+  return paths;
+}
+
+/* {name, tag, disks, frozen, nvram, memory}: the last two only where there are such */
 static JsonObject *
 describe (VsSnapshot *snapshot)
 {
@@ -38,22 +59,12 @@ describe (VsSnapshot *snapshot)
   json_object_set_string_member (victim, "name", def->name);
   json_object_set_string_member (victim, "tag", vs_snapshot_def_get_tag (def));
   json_object_set_array_member (victim, "disks", def->domain != NULL ? vs_tags_list_disks (def) : json_array_new ());
+  json_object_set_array_member (victim, "frozen", list_frozen (def));
   if (nvram != NULL)
     json_object_set_string_member (victim, "nvram", nvram);
+  if (def->memory == VMSNAP_LOCATION_EXTERNAL && def->memory_path != NULL)
+    json_object_set_string_member (victim, "memory", def->memory_path);
   return victim;
-}
-
-static gboolean
-check_kind (VsSnapshot *snapshot, gboolean metadata_only, GError **error)
-{
-  VmSnapLocation location = vs_snapshot_def_get_location (vs_snapshot_get_def (snapshot));
-
-  if (metadata_only || location == VMSNAP_LOCATION_INTERNAL || location == VMSNAP_LOCATION_NONE)
-    return TRUE;
-  g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_SUPPORTED,
-               "%s is not an internal snapshot; this version deletes internal ones, or with metadata-only forgets any",
-               vs_snapshot_get_name (snapshot));
-  return FALSE;
 }
 
 static gboolean
@@ -74,13 +85,7 @@ check (VsEngine *engine, VsDomain *domain, JsonObject *facts, GError **error)
     }
   collect (domain, snapshot, !only, children, snapshots);
   for (guint i = 0; i < snapshots->len; i++)
-    {
-      VsSnapshot *victim = g_ptr_array_index (snapshots, i);
-
-      if (!check_kind (victim, json_object_get_boolean_member (facts, FACT_METADATA_ONLY), error))
-        return FALSE;
-      json_array_add_object_element (victims, describe (victim));
-    }
+    json_array_add_object_element (victims, describe (g_ptr_array_index (snapshots, i)));
   json_object_set_array_member (facts, FACT_VICTIMS, g_steal_pointer (&victims));
   return TRUE;
 }
@@ -102,11 +107,11 @@ take_aim (VsRun *run, JsonObject *victim)
 
 /* What can't be looked at now couldn't be removed later, when there is no way back. */
 static gboolean
-look_first (VsRun *run, GError **error)
+look_at_tags (VsRun *run, GError **error)
 {
   JsonObject *victim;
 
-  for (guint i = 0; !vs_run_get_flag (run, FACT_METADATA_ONLY) && (victim = get_victim (run, i)) != NULL; i++)
+  for (guint i = 0; (victim = get_victim (run, i)) != NULL; i++)
     {
       const char *tag = json_object_get_string_member (victim, "tag");
       g_autoptr (GPtrArray) states = NULL;
@@ -128,6 +133,15 @@ look_first (VsRun *run, GError **error)
         }
     }
   return TRUE;
+}
+
+/* While a domain is off, its disks are its own until the files are merged. */
+static gboolean
+look_first (VsRun *run, GError **error)
+{
+  if (vs_run_get_flag (run, FACT_METADATA_ONLY))
+    return TRUE;
+  return look_at_tags (run, error) && vs_delete_look (run, error) && vs_redirect_claim (run, error);
 }
 
 typedef struct
@@ -190,17 +204,47 @@ tell (VsRun *run, gpointer name, GError **error)
   return TRUE;
 }
 
+/* Somebody may have told us of one image for two snapshots. Main thread. */
+static gboolean
+is_memory_shared (VsRun *run, gpointer data, GError **error)
+{
+  JsonObject *victim = data;
+  const char *path = json_object_get_string_member_with_default (victim, "memory", NULL);
+  g_autoptr (GList) snapshots = vs_domain_list_snapshots (vs_run_get_domain (run));
+
+  for (GList *l = snapshots; path != NULL && l != NULL; l = l->next)
+    {
+      VsSnapshotDef *def = vs_snapshot_get_def (l->data);
+
+      if (!g_str_equal (def->name, json_object_get_string_member (victim, "name"))
+          && g_strcmp0 (def->memory_path, path) == 0)
+        return TRUE;
+    }
+  return FALSE;
+}
+
+/* What a file holds goes before the record does, so that an end in between leaves nothing that is forgotten. */
+static gboolean
+remove_data (VsRun *run, JsonObject *victim, GError **error)
+{
+  const char *nvram = json_object_get_string_member_with_default (victim, "nvram", NULL);
+
+  take_aim (run, victim);
+  if (!vs_tags_delete (run, json_object_get_string_member (victim, "tag"), error)
+      || (nvram != NULL && !vs_nvram_forget (run, nvram, error)))
+    return FALSE;
+  if (!vs_run_on_main (run, is_memory_shared, victim, NULL))
+    vs_delete_remove_memory (run, victim);
+  return TRUE;
+}
+
 static gboolean
 remove_one (VsRun *run, JsonObject *victim, GError **error)
 {
   const char *name = json_object_get_string_member (victim, "name");
-  const char *nvram = json_object_get_string_member_with_default (victim, "nvram", NULL);
-  gboolean metadata_only = vs_run_get_flag (run, FACT_METADATA_ONLY);
 
-  take_aim (run, victim);
-  if (!metadata_only && !vs_tags_delete (run, json_object_get_string_member (victim, "tag"), error))
-    return FALSE;
-  if (!metadata_only && nvram != NULL && !vs_nvram_forget (run, nvram, error))
+  if (!(vs_run_get_flag (run, FACT_METADATA_ONLY) ? vs_delete_forget (run, victim, error)
+                                                   : remove_data (run, victim, error)))
     return FALSE;
   return remove_record (run, name, error) && vs_run_on_main (run, tell, (gpointer) name, error);
 }
@@ -210,6 +254,8 @@ remove_all (VsRun *run, GError **error)
 {
   guint n = json_array_get_length (json_object_get_array_member (vs_run_get_facts (run), FACT_VICTIMS));
 
+  if (!vs_delete_mark (run, error))
+    return FALSE;
   for (guint i = 0; i < n; i++)
     {
       if (!remove_one (run, get_victim (run, i), error))
@@ -219,14 +265,35 @@ remove_all (VsRun *run, GError **error)
   return TRUE;
 }
 
+static gboolean
+has_files (VsRun *run)
+{
+  return !vs_run_get_flag (run, FACT_METADATA_ONLY) && (vs_delete_has_streams (run) || vs_delete_has_commits (run));
+}
+
+static gboolean
+has_streams (VsRun *run)
+{
+  return !vs_run_get_flag (run, FACT_METADATA_ONLY) && vs_delete_has_streams (run);
+}
+
+static gboolean
+end (VsRun *run, GError **error)
+{
+  return vs_run_on_main (run, vs_snapshot_create_tell_way, NULL, error);
+}
+
 static const VsStep steps[] = {
-  { "Checking the snapshot", 1, look_first },
+  { "Checking the snapshot", 2, look_first },
+  { "Merging disks", 45, vs_delete_stream, vs_delete_unstream, NULL, VS_COMMIT_NOT, has_streams },
   { "Removing", 9, remove_all, NULL, NULL, VS_COMMIT_WHEN_BEGUN },
+  { "Merging disks", 45, vs_delete_commit, NULL, NULL, VS_COMMIT_NOT, has_files },
+  { "Removing", 1, end },
 };
 
 const VsWorkflow vs_workflow_snapshot_delete = {
   "snapshot-delete",
-  "snapshot-delete-internal",
+  "snapshot-delete",
   check,
   steps,
   G_N_ELEMENTS (steps),

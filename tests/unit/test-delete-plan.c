@@ -245,6 +245,8 @@ static const Case cases[] = {
   { "problems/missing-base", "T - 0 bad; R T 5 f:s1:vda; A R 5 ours a:vda", "s1", "! T is missing" },
   { "problems/missing-file-that-may-stand-on-it", "R - 5 f:s1:vda; A R 5 ours f:s2:vda; B - 5 bad a:vda", "s1",
     "! B is missing" },
+  { "problems/replaced-file-that-may-have-stood-on-it", "R - 5 f:s1:vda; A - 5 ours bad f:s2:vda; B A 5 ours a:vda", "s1",
+    "! A is missing" },
   { "problems/of-another-disk-are-another-thing", "R - 5 f:s1:vda; A R 5 ours a:vda; B - 5 bad a:vdb", "s1",
     "mark R; commit A>R" },
   { "problems/left-files-wait", "R - 5; A R 5 ours left; B A 5 ours a:vda; C - 1 bad a:vdb; D - 1 a:vdc t:s1:vdc", "s1", "" },
