@@ -223,15 +223,33 @@ is_memory_shared (VsRun *run, gpointer data, GError **error)
   return FALSE;
 }
 
+/* In a file that somebody else has open, it stays: nothing is lost by that, and the file is known to hold it. */
+static gboolean
+remove_tag (VsRun *run, JsonObject *victim, GError **error)
+{
+  const char *tag = json_object_get_string_member (victim, "tag");
+  g_autoptr (GError) local = NULL;
+
+  take_aim (run, victim);
+  if (vs_tags_delete (run, tag, &local))
+    return TRUE;
+  if (!g_error_matches (local, VMSNAP_ERROR, VMSNAP_ERROR_BUSY))
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  vs_snapshot_create_warn (run, "The snapshot is forgotten, but what is called %s inside the disks' files stays there: %s", tag,
+                           local->message);
+  return TRUE;
+}
+
 /* What a file holds goes before the record does, so that an end in between leaves nothing that is forgotten. */
 static gboolean
 remove_data (VsRun *run, JsonObject *victim, GError **error)
 {
   const char *nvram = json_object_get_string_member_with_default (victim, "nvram", NULL);
 
-  take_aim (run, victim);
-  if (!vs_tags_delete (run, json_object_get_string_member (victim, "tag"), error)
-      || (nvram != NULL && !vs_nvram_forget (run, nvram, error)))
+  if (!remove_tag (run, victim, error) || (nvram != NULL && !vs_nvram_forget (run, nvram, error)))
     return FALSE;
   if (!vs_run_on_main (run, is_memory_shared, victim, NULL))
     vs_delete_remove_memory (run, victim);
