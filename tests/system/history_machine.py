@@ -15,7 +15,7 @@ import xml.etree.ElementTree as ElementTree
 from vmsnaptest import BareQmp, emulator, make_disk
 
 from history_model import BLOCK, BLOCKS
-from machines import Machine
+from machines import Machine, ServiceCase
 
 # No firmware touches it.
 MARK_ADDRESS = 5 << 20
@@ -46,6 +46,19 @@ def mark_page(mark):
 def marks_in(data):
     """The marks that some memory holds; an empty set for one that was never written to."""
     return {int(found) for found in MARK.findall(data)}
+
+
+class WatchedCase(ServiceCase):
+    """With an emulator that lets the test write to its guests."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.wrapped = cls.make_class_directory()
+        super().setUpClass()
+
+    @classmethod
+    def class_emulator(cls):
+        return wrapped_emulator(cls.wrapped)
 
 
 class HistoryMachine(Machine):

@@ -7,11 +7,9 @@ import os
 import random
 import sys
 
-from vmsnaptest import BusError, JobFailed
-
-from history_checks import Checks, explain_files
-from history_machine import BareMachine
-from history_model import BLOCKS, EXTERNAL, INTERNAL, NONE, RUNNING, SHUTOFF, Model
+from history_checks import explain_files
+from history_model import BLOCKS, EXTERNAL, INTERNAL, NONE, RUNNING, SHUTOFF
+from history_story import Story
 
 # What histories are made of: (weight, name of the method).
 STEPS = (
@@ -24,8 +22,6 @@ STEPS = (
     (2, "kill_service"),
     (2, "kill_guest"),
 )
-# What this version doesn't do yet.
-REFUSALS = ("is not an internal snapshot", "can't go back to")
 # No more snapshots than these, so that deletions are tried.
 CROWD = 9
 
@@ -39,22 +35,14 @@ class HistoryFailed(AssertionError):
     """With the seed, and the history up to there."""
 
 
-class History:
+class History(Story):
     """One random history of a domain of its own."""
 
     def __init__(self, service, client, directory, seed):
         self.seed = seed
         self.random = random.Random(f"history {seed}")
         formats = self.random.choice((("qcow2",), ("qcow2", "qcow2"), ("qcow2", "raw"), ("qcow2", "qcow2", "raw")))
-        details = f"history-{seed}", formats, self.random.choice(("q35", "pc"))
-        self.machine, self.model, self.checks = self._make(service, client, directory, *details)
-        self.told = []
-        self.refused = 0
-        self._numbers = 0
-
-    def _make(self, service, client, directory, name, formats, machine_type):
-        machine = BareMachine(service, client, directory, name, formats, machine_type)
-        return machine, Model(machine.targets), Checks(machine, [disk.path for disk in machine.disks])
+        super().__init__(service, client, directory, f"history-{seed}", formats, self.random.choice(("q35", "pc")))
 
     def run(self, steps):
         """Takes so many steps, then all snapshots away; each is checked. Returns how many steps it was."""
@@ -100,16 +88,7 @@ class History:
         getattr(self, f"_{name}")()
         if chosen_seed():
             print(f"#{self.told[-1]}", file=sys.stderr, flush=True)
-        self.checks.check(self.model)
-
-    def _tell(self, words):
-        self.told[-1] += f" {words}"
-
-    # Marks
-
-    def _next_number(self):
-        self._numbers += 1
-        return self._numbers
+        self.check()
 
     def _leave_marks(self):
         """Before each step, so that no two moments of a history are the same."""
@@ -118,49 +97,43 @@ class History:
             for _ in range(self.random.randrange(3)):
                 first = self.random.randrange(BLOCKS)
                 count = min(self.random.randrange(1, 5), BLOCKS - first)
-                marks.append((target, first, count, self._next_number() % 255 + 1))
+                marks.append((target, first, count, self.next_number() % 255 + 1))
         if marks:
-            self.machine.write_blocks(marks)
-        for mark in marks:
-            self.model.write(*mark)
+            self.write(*marks)
         if self.model.active and self.random.random() < 0.7:
-            self.model.ram = self._next_number()
-            self.machine.write_memory(self.model.ram)
+            self.write_memory(self.next_number())
 
     # Steps
 
     def _create(self):
-        name = f"s{self._next_number()}"
-        options, memory, ways = self._choose_kind()
-        halt = self.model.active and self.random.random() < 0.1
-        if halt:
+        name = f"s{self.next_number()}"
+        options, ways = self._choose_kind()
+        if self.model.active and self.random.random() < 0.1:
             options["halt"] = True
-        self._tell(f"{name} {options}")
-        self._note_result(self.machine.run("CreateSnapshot", "s", name, **options))
-        self.model.take(name, memory, ways, halt)
+        self._tell(f"{name} {options} {ways or ''}")
+        self.take(name, ways, **options)
 
     def _choose_kind(self):
-        """(options, where the memory goes, where each disk goes)."""
+        """(options, where each disk goes if they don't all go the same way)."""
         formats = {target: disk["format"] for target, disk in self.machine.shown_disks().items()}
-        targets = self.machine.targets
         if all(value == "qcow2" for value in formats.values()) and self.random.random() < 0.45:
-            return {"location": INTERNAL}, INTERNAL if self.model.active else NONE, dict.fromkeys(targets, INTERNAL)
-        ways = dict.fromkeys(targets, EXTERNAL)
-        options = {}
-        if self.random.random() < 0.4:
-            ways = {target: self.random.choice((EXTERNAL, EXTERNAL, NONE, *([INTERNAL] if formats[target] == "qcow2" else [])))
-                    for target in targets}
-            if set(ways.values()) == {NONE}:
-                ways[targets[0]] = EXTERNAL
-            options["disks"] = {target: {"snapshot": way} for target, way in ways.items()}
+            return {"location": INTERNAL}, None
+        ways = self._choose_ways(formats) if self.random.random() < 0.4 else None
         if not self.model.active or self.random.random() < 0.5:
-            options["disk-only"] = True
-            return options, NONE, ways
+            return {"disk_only": True}, ways
+        options = {}
         if self.random.random() < 0.2:
             options[self.random.choice(("pause", "live") if self._may_be_live() else ("pause",))] = True
         elif self.random.random() < 0.2:
             options["encoding"] = self.random.choice(("zstd", "gzip"))
-        return options, EXTERNAL, ways
+        return options, ways
+
+    def _choose_ways(self, formats):
+        ways = {target: self.random.choice((EXTERNAL, EXTERNAL, NONE, *([INTERNAL] if image_format == "qcow2" else [])))
+                for target, image_format in formats.items()}
+        if set(ways.values()) == {NONE}:
+            ways[self.machine.targets[0]] = EXTERNAL
+        return ways
 
     def _may_be_live(self):
         return self.model.state == RUNNING
@@ -169,8 +142,7 @@ class History:
         name = self.random.choice(list(self.model.snapshots))
         wanted = self.random.choice(({}, {}, {"running": True}, {"paused": True}))
         self._tell(f"{name} {wanted}")
-        if self._attempt(self.machine.revert, name, wanted):
-            self.model.revert(name, **wanted)
+        self.revert(name, **wanted)
 
     def _delete(self):
         name = self.random.choice(list(self.model.snapshots))
@@ -181,56 +153,30 @@ class History:
         if wanted.get("children_only") and not self.model.children(name):
             wanted = {}
         self._tell(f"{name} {wanted}")
-        if self._attempt(self.machine.delete, name, wanted):
-            self.model.delete(name, **wanted)
+        self.delete(name, **wanted)
 
     def _power(self):
         if self.model.state == SHUTOFF:
             paused = self.random.random() < 0.2
             self._tell("on, paused" if paused else "on")
-            self.machine.start(paused=paused)
-            self.model.start(paused)
+            self.start(paused)
         else:
             self._tell("off")
-            self.machine.call("PowerOff")
-            self.model.power_off()
+            self.power_off()
 
     def _pause_or_resume(self):
         if self.model.state == RUNNING:
             self._tell("pause")
-            self.machine.call("Pause")
-            self.model.pause()
+            self.pause()
         else:
             self._tell("resume")
-            self.machine.call("Resume")
-            self.model.resume()
+            self.resume()
 
     def _restart_service(self):
-        self.machine.service.restart()
+        self.restart_service()
 
     def _kill_service(self):
-        self.machine.service.kill()
-        self.machine.service.start()
+        self.kill_service()
 
     def _kill_guest(self):
-        self.machine.flush()
-        self.machine.kill_qemu()
-        self.machine.wait_state(SHUTOFF)
-        self.model.power_off()
-
-    def _attempt(self, call, name, wanted):
-        """Whether it was done; what isn't supported is refused, and has changed nothing."""
-        try:
-            self._note_result(call(name, **wanted))
-        except (BusError, JobFailed) as error:
-            if not any(words in str(error) for words in REFUSALS):
-                raise
-            self._tell("(refused)")
-            self.refused += 1
-            return False
-        return True
-
-    def _note_result(self, result):
-        if result.get("warning"):
-            self._tell(f"(warning: {result['warning']})")
-            self.checks.excuse(result["warning"])
+        self.kill_guest()

@@ -107,7 +107,7 @@ class WitnessHistory(History):
 
     def _leave_marks(self):
         if self.model.state == RUNNING:
-            mark = f"m{self._next_number()}"
+            mark = f"m{self.next_number()}"
             testimony = self.machine.witness.mark(mark)
             self.model.ram = (testimony.run, mark, testimony.ram)
             bounds = (testimony.run, testimony.ram - 1, NOT_YET)
@@ -117,12 +117,11 @@ class WitnessHistory(History):
             self.model.disks = {target: [run, count, count] for target, (run, count) in self.machine.read_counts().items()}
 
     def _choose_kind(self):
-        options, memory, ways = super()._choose_kind()
-        if memory != NONE and NONE in ways.values():
+        options, ways = super()._choose_kind()
+        if self.model.active and not options.get("disk_only") and ways:
             # A disk that runs on fits its memory no more: the witness would say so.
             ways = {target: EXTERNAL if way == NONE else way for target, way in ways.items()}
-            options["disks"] = {target: {"snapshot": way} for target, way in ways.items()}
-        return options, memory, ways
+        return options, ways
 
     def _create(self):
         super()._create()

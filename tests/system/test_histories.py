@@ -12,10 +12,9 @@ import sys
 
 from vmsnaptest import main
 
-from history_machine import wrapped_emulator
+from history_machine import WatchedCase
 from history_steps import History, chosen_seed
 from history_witness import WitnessHistory
-from machines import ServiceCase
 
 FIXED_SEEDS = range(1, 9)
 STEPS = int(os.environ.get("VMSNAP_TEST_STEPS", "0"))
@@ -34,17 +33,8 @@ def qemu_io(disk, words):
     subprocess.run(["qemu-io", "-f", disk.format, "-c", words, disk.path], stdout=subprocess.DEVNULL, check=True)
 
 
-class HistoryCase(ServiceCase):
-    """With an emulator that lets the test write to its guests."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.wrapped = cls.make_class_directory()
-        super().setUpClass()
-
-    @classmethod
-    def class_emulator(cls):
-        return wrapped_emulator(cls.wrapped)
+class HistoryCase(WatchedCase):
+    """Each history in a directory of its own."""
 
     def new_history(self, seed, kind=History):
         directory = self.directory / f"h{seed}"
@@ -80,30 +70,20 @@ class OfTheChecks(HistoryCase):
     def setUp(self):
         super().setUp()
         self.history = self.new_history(self.id().rpartition("test_")[2])
-        machine, model = self.history.machine, self.history.model
-        machine.define()
-        self.addCleanup(machine.discard)
-        machine.write_blocks([("vda", 0, 4, 1)])
-        model.write("vda", 0, 4, 1)
-        machine.start()
-        model.start(paused=False)
-        machine.write_memory(7)
-        model.ram = 7
-        everything = dict.fromkeys(machine.targets, "internal")
-        if all(disk.format == "qcow2" for disk in machine.disks):
-            machine.snapshot("inside")
-            model.take("inside", "internal", everything)
-        machine.run("CreateSnapshot", "s", "outside")
-        model.take("outside", "external", dict.fromkeys(machine.targets, "external"))
-        self.history.checks.check(model)
+        self.history.machine.define()
+        self.addCleanup(self.history.machine.discard)
+        self.history.write(("vda", 0, 4, 1))
+        self.history.start()
+        self.history.write_memory(7)
+        self.history.take("outside")
+        self.history.check()
 
     def assert_noticed(self, words):
         with self.assertRaisesRegex(AssertionError, words):
             self.history.checks.check(self.history.model)
 
     def test_byte_in_a_frozen_file(self):
-        self.history.machine.shut_off()
-        self.history.model.power_off()
+        self.history.power_off()
         qemu_io(self.history.machine.disks[0], "write -P 9 98303 1")
         self.assert_noticed(r"outside: disk vda .* block 2 holds \[1, 9\] instead of 1")
 
