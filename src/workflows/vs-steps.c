@@ -163,6 +163,20 @@ explain_running (VsRun *run, gpointer reason, GError **error)
   return TRUE;
 }
 
+/* QEMU 10 leaves the disks of a guest that was loaded to nobody until `cont`; QEMU before takes them at once. One that is
+ * to stand still has to have them, too: for snapshots, for instance. */
+static gboolean
+take_disks (VsRun *run, GError **error)
+{
+  QmpClient *monitor = vs_run_get_monitor (run, error);
+  guint major, minor, micro;
+
+  if (monitor == NULL)
+    return FALSE;
+  qmp_client_get_version (monitor, &major, &minor, &micro);
+  return major < 10 || vs_steps_call (run, "blockdev-set-active", qmp_args_new ("b:active", TRUE, NULL), error);
+}
+
 /* At the end of an operation: runs the guest, or leaves it paused, as the operation wants it; but what a user asked for
  * meanwhile counts more, and so, long after the operation's end, does what its user did since. A guest that runs
  * already may have been let run by an earlier life, which nobody here has heard of. */
@@ -176,8 +190,10 @@ vs_steps_settle_running (VsRun *run, gboolean run_it, VmSnapStateReason reason, 
   vs_run_on_main (run, apply_wish, &run_it, NULL);
   if (!vs_steps_is_running (run, &running, error))
     return FALSE;
-  if (running == run_it)
-    return !running || vs_run_on_main (run, explain_running, GINT_TO_POINTER (reason), NULL);
+  if (!running && !run_it)
+    return take_disks (run, error);
+  if (running && run_it)
+    return vs_run_on_main (run, explain_running, GINT_TO_POINTER (reason), NULL);
   return run_it ? vs_steps_cont (run, reason, error) : vs_steps_stop (run, VMSNAP_STATE_REASON_USER, error);
 }
 
