@@ -139,11 +139,22 @@ vs_steps_hold (VsRun *run, gboolean held)
   vs_run_on_main (run, hold, GINT_TO_POINTER (held), NULL);
 }
 
+/* It counts to the run's end: what is undone in several steps settles more than once. */
+static VsWish
+get_wish (VsRun *run)
+{
+  VsDomain *domain = vs_run_get_domain (run);
+  VsWish wish = vs_domain_take_wish (domain);
+
+  vs_domain_set_wish (domain, wish);
+  return wish;
+}
+
 static gboolean
 apply_wish (VsRun *run, gpointer data, GError **error)
 {
   gboolean *run_it = data;
-  VsWish wish = vs_domain_take_wish (vs_run_get_domain (run));
+  VsWish wish = get_wish (run);
 
   if (wish != VS_WISH_NONE)
     *run_it = wish == VS_WISH_RUN;
@@ -200,10 +211,8 @@ vs_steps_settle_running (VsRun *run, gboolean run_it, VmSnapStateReason reason, 
 static gboolean
 is_to_run (VsRun *run, gpointer data, GError **error)
 {
-  VsDomain *domain = vs_run_get_domain (run);
-  VsWish wish = vs_domain_take_wish (domain);
+  VsWish wish = get_wish (run);
 
-  vs_domain_set_wish (domain, wish);
   return wish == VS_WISH_RUN || (wish == VS_WISH_NONE && vs_run_get_flag (run, FACT_RUNNING));
 }
 
