@@ -18,6 +18,7 @@ tag_state_free (VsTagState *state)
 {
   g_free (state->target);
   g_free (state->node);
+  g_free (state->reader);
   g_free (state->path);
   g_free (state);
 }
@@ -101,7 +102,10 @@ read_state (VsTagState *state, VsNodes *nodes, const char *name, const char *tag
   g_autofree char *path = vs_nodes_get_path (nodes, name);
 
   if (g_strcmp0 (path, state->path) != 0)
-    return;
+    {
+      state->reader = vs_nodes_find_file (nodes, state->target, state->path);
+      return;
+    }
   state->node = g_strdup (name);
   read_tags (vs_nodes_find (nodes, name), tag, state);
 }

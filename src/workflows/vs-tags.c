@@ -245,7 +245,7 @@ for_each_image (VsRun *run, const char *tag, ImageFunc func, GPtrArray *states, 
     {
       const VsTagState *state = g_ptr_array_index (states, i);
 
-      if (only_present && (!state->present || state->node != NULL))
+      if (only_present && (!state->present || state->node != NULL || state->reader != NULL))
         continue;
       if (!func (tool, state->path, tag, NULL, error))
         return FALSE;
@@ -291,6 +291,20 @@ delete_online (VsRun *run, const char *tag, GStrv nodes, GError **error)
                          NULL, error);
 }
 
+static gboolean
+delete_below (VsRun *run, const char *tag, GPtrArray *states, GError **error)
+{
+  for (guint i = 0; i < states->len; i++)
+    {
+      const VsTagState *state = g_ptr_array_index (states, i);
+
+      if (state->present && state->node == NULL && state->reader != NULL
+          && !vs_tags_delete_below (run, state, tag, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
 /**
  * vs_tags_delete:
  * @run: a run with the fact of its disks
@@ -322,7 +336,8 @@ vs_tags_delete (VsRun *run, const char *tag, GError **error)
   states = vs_tags_look (run, tag, error);
   if (states == NULL)
     return FALSE;
-  if (!for_each_image (run, tag, vs_image_snapshot_delete, states, TRUE, error))
+  if (!for_each_image (run, tag, vs_image_snapshot_delete, states, TRUE, error)
+      || !delete_below (run, tag, states, error))
     return FALSE;
   nodes = list_nodes (states, TRUE);
   return nodes[0] == NULL || delete_online (run, tag, nodes, error);

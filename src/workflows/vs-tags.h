@@ -33,6 +33,7 @@ void vs_tags_aim (VsRun *run,
  * VsTagState:
  * @target: the disk
  * @node: (nullable): its active node in the guest; %NULL: the guest doesn't have this file
+ * @reader: (nullable): where @node is %NULL: the node of this file in the guest's chain, below its active one
  * @path: its active file
  * @present: whether the tag is there
  * @vm_state_size: bytes of guest state kept under the tag
@@ -42,6 +43,7 @@ void vs_tags_aim (VsRun *run,
 typedef struct {
   char *target;
   char *node;
+  char *reader;
   char *path;
   gboolean present;
   guint64 vm_state_size;
@@ -109,6 +111,10 @@ gboolean vs_tags_check_nodes (GPtrArray *states,
                               GError **error);
 void vs_tags_keep_nodes (VsRun *run,
                          GPtrArray *states);
+gboolean vs_tags_delete_below (VsRun *run,
+                               const VsTagState *state,
+                               const char *tag,
+                               GError **error);
 gboolean vs_tags_delete (VsRun *run,
                          const char *tag,
                          GError **error);
