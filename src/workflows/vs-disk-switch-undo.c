@@ -10,9 +10,9 @@
 #include "vs-disk-switch.h"
 
 #include "qmp-job.h"
-#include "qmp-json.h"
 #include "vmsnap-error.h"
 #include "vs-image-tool.h"
+#include "vs-merge-private.h"
 #include "vs-nodes.h"
 #include "vs-overlays.h"
 #include "vs-qcow2.h"
@@ -24,10 +24,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-/* How long nothing may come nearer to its end: a guest that writes faster than that can follow is stopped a little
- * earlier. */
-#define READY_TIMEOUT (30 * G_USEC_PER_SEC)
-
 static char *
 job_id (VsRun *run, JsonObject *overlay)
 {
@@ -36,17 +32,26 @@ job_id (VsRun *run, JsonObject *overlay)
   return vs_steps_job_id (run, what);
 }
 
+/* @job: (out): what QEMU has to know of it. Returns FALSE when the guest has ended. */
+static gboolean
+describe_job (VsRun *run, JsonObject *overlay, const char *id, VsMergeJob *job, GError **error)
+{
+  *job = (VsMergeJob){
+    .monitor = vs_run_get_monitor (run, error),
+    .id = id,
+    .upper = vs_overlay_get (overlay, VS_OVERLAY_NODE),
+    .lower = vs_overlay_get (overlay, VS_OVERLAY_BASE_NODE),
+  };
+  return job->monitor != NULL;
+}
+
 static gboolean
 has_job (VsRun *run, JsonObject *overlay, gboolean *has, GError **error)
 {
-  QmpClient *monitor = vs_run_get_monitor (run, error);
   g_autofree char *id = job_id (run, overlay);
-  QmpJobStatus status;
+  VsMergeJob job;
 
-  if (monitor == NULL || !qmp_job_query (monitor, id, &status, NULL, error))
-    return FALSE;
-  *has = status == QMP_JOB_ACTIVE || status == QMP_JOB_SUCCEEDED;
-  return TRUE;
+  return describe_job (run, overlay, id, &job, error) && vs_merge_job_find (&job, has, error);
 }
 
 /* Those that the guest writes to now, and those that an earlier life has begun to merge: behind the device of such a disk
@@ -85,71 +90,41 @@ list_active (VsRun *run, gboolean *begun, GError **error)
 static gboolean
 begin_merge (VsRun *run, JsonObject *overlay, GError **error)
 {
-  QmpClient *monitor = vs_run_get_monitor (run, error);
   g_autofree char *id = job_id (run, overlay);
-  QmpJobStatus status;
+  gboolean begun;
+  VsMergeJob job;
 
-  if (monitor == NULL || !qmp_job_query (monitor, id, &status, NULL, error))
-    return FALSE;
-  if (status == QMP_JOB_ACTIVE || status == QMP_JOB_SUCCEEDED)
-    return TRUE;
-  if (status == QMP_JOB_FAILED)
-    qmp_job_dismiss (monitor, id);
-  return vs_steps_call (run, "block-commit",
-                        qmp_args_new ("s:job-id", id, "s:device", vs_overlay_get (overlay, VS_OVERLAY_NODE), "s:base-node",
-                                      vs_overlay_get (overlay, VS_OVERLAY_BASE_NODE), "b:auto-dismiss", FALSE, NULL),
-                        error);
+  return describe_job (run, overlay, id, &job, error) && vs_merge_job_find (&job, &begun, error)
+         && (begun || vs_merge_job_begin (&job, error));
 }
 
-/* How much is to be copied still; G_MAXINT64: not known. */
-static gint64
-get_remaining (VsRun *run, JsonObject *overlay)
-{
-  QmpClient *monitor = vs_run_get_monitor (run, NULL);
-  g_autofree char *id = job_id (run, overlay);
-  g_autoptr (JsonNode) reply = monitor != NULL ? qmp_client_call (monitor, "query-jobs", NULL, NULL, NULL) : NULL;
-  JsonArray *jobs = reply != NULL ? qmp_json_node_get_array (reply) : NULL;
-
-  for (guint i = 0; jobs != NULL && i < json_array_get_length (jobs); i++)
-    {
-      JsonObject *job = qmp_json_array_get_object (jobs, i);
-      gint64 done, total;
-
-      if (g_strcmp0 (qmp_json_get_string (job, "id"), id) == 0 && qmp_json_get_int (job, "current-progress", &done)
-          && qmp_json_get_int (job, "total-progress", &total))
-        return total - done;
-    }
-  return G_MAXINT64;
-}
-
-/* @level: (out): whether it is; it isn't yet when the time is over */
+/* For as long as less and less is left: the guest runs meanwhile. */
 static gboolean
-wait_until_level (VsRun *run, JsonObject *overlay, gint64 timeout, gboolean *level, GError **error)
+follow_merge (VsRun *run, JsonObject *overlay, GError **error)
 {
-  QmpClient *monitor = vs_run_get_monitor (run, error);
   g_autofree char *id = job_id (run, overlay);
-  g_autoptr (GError) local = NULL;
+  VsMergeJob job;
 
-  if (monitor == NULL)
-    return FALSE;
-  *level = qmp_job_wait_until_ready (monitor, id, timeout, &local);
-  if (*level || (timeout != QMP_NO_TIMEOUT && g_error_matches (local, VMSNAP_ERROR, VMSNAP_ERROR_TIMEOUT)))
-    return TRUE;
-  g_propagate_error (error, g_steal_pointer (&local));
-  return FALSE;
+  return describe_job (run, overlay, id, &job, error) && vs_merge_job_follow (&job, error);
+}
+
+static gboolean
+catch_up (VsRun *run, JsonObject *overlay, GError **error)
+{
+  g_autofree char *id = job_id (run, overlay);
+  VsMergeJob job;
+
+  return describe_job (run, overlay, id, &job, error) && vs_merge_job_catch_up (&job, error);
 }
 
 /* The disk is given back: QEMU makes the base the device's node again. */
 static gboolean
 complete_merge (VsRun *run, JsonObject *overlay, GError **error)
 {
-  QmpClient *monitor = vs_run_get_monitor (run, error);
   g_autofree char *id = job_id (run, overlay);
+  VsMergeJob job;
 
-  if (monitor == NULL)
-    return FALSE;
-  qmp_client_send (monitor, "job-complete", qmp_args_new ("s:id", id, NULL));
-  if (!qmp_job_wait (monitor, id, NULL, NULL, NULL, error))
+  if (!describe_job (run, overlay, id, &job, error) || !vs_merge_job_complete (&job, error))
     return FALSE;
   json_object_set_boolean_member (overlay, VS_OVERLAY_MERGED, TRUE);
   return TRUE;
@@ -162,33 +137,6 @@ for_each (VsRun *run, GPtrArray *overlays, gboolean (*func) (VsRun *run, JsonObj
     if (!func (run, g_ptr_array_index (overlays, i), error))
       return FALSE;
   return TRUE;
-}
-
-/* For as long as less and less is left: the guest runs meanwhile. */
-static gboolean
-wait_a_while (VsRun *run, JsonObject *overlay, GError **error)
-{
-  gint64 left = G_MAXINT64;
-  gint64 before;
-  gboolean level;
-
-  do
-    {
-      before = left;
-      if (!wait_until_level (run, overlay, READY_TIMEOUT, &level, error))
-        return FALSE;
-      left = level ? 0 : get_remaining (run, overlay);
-    }
-  while (!level && left < before);
-  return TRUE;
-}
-
-static gboolean
-wait_for_good (VsRun *run, JsonObject *overlay, GError **error)
-{
-  gboolean level;
-
-  return wait_until_level (run, overlay, QMP_NO_TIMEOUT, &level, error);
 }
 
 static void
@@ -227,7 +175,7 @@ give_disks_back (VsRun *run, GPtrArray *active, GError **error)
   if (!vs_steps_is_running (run, &running, error)
       || (running && !vs_steps_stop (run, VMSNAP_STATE_REASON_SNAPSHOTTING, error)))
     return FALSE;
-  if (for_each (run, active, wait_for_good, error) && for_each (run, active, complete_merge, error))
+  if (for_each (run, active, catch_up, error) && for_each (run, active, complete_merge, error))
     return drop_overlays (run, error);
   if (vs_run_write_journal (run, NULL))
     vs_steps_restore_running (run, NULL);
@@ -239,7 +187,7 @@ merge_active (VsRun *run, GPtrArray *active, GError **error)
 {
   gboolean ok;
 
-  if (!for_each (run, active, begin_merge, error) || !for_each (run, active, wait_a_while, error))
+  if (!for_each (run, active, begin_merge, error) || !for_each (run, active, follow_merge, error))
     return FALSE;
   vs_steps_hold (run, TRUE);
   ok = give_disks_back (run, active, error);

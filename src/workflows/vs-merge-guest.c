@@ -293,7 +293,7 @@ give_lower (VsRun *run, JsonObject *merge, VsMergeJob *job, GError **error)
     return FALSE;
   take_places (job, &places);
   return (there || vs_merge_job_begin (job, error)) && vs_merge_job_follow (job, error) && stop_guest (run, merge, error)
-         && vs_merge_job_complete (job, error);
+         && vs_merge_job_catch_up (job, error) && vs_merge_job_complete (job, error);
 }
 
 static gboolean

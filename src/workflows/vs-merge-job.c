@@ -240,20 +240,31 @@ vs_merge_job_follow (const VsMergeJob *self, GError **error)
 }
 
 /**
- * vs_merge_job_complete:
+ * vs_merge_job_catch_up:
  * @self: a job that was begun, of a guest that stands still
+ * @error: %VMSNAP_ERROR_NO_SPACE, …
+ *
+ * Returns: whether all is copied
+ */
+gboolean
+vs_merge_job_catch_up (const VsMergeJob *self, GError **error)
+{
+  return qmp_job_wait_until_ready (self->monitor, self->id, QMP_NO_TIMEOUT, error);
+}
+
+/**
+ * vs_merge_job_complete:
+ * @self: a job that has caught up, of a guest that stands still
  * @error: where to put an error; the guest has its file still, unless it is %VMSNAP_ERROR_HYPERVISOR_GONE or
  *   %VMSNAP_ERROR_TIMEOUT
  *
- * Copies what is left, and makes the lower file the guest's.
+ * Makes the lower file the guest's.
  *
  * Returns: whether it is
  */
 gboolean
 vs_merge_job_complete (const VsMergeJob *self, GError **error)
 {
-  if (!qmp_job_wait_until_ready (self->monitor, self->id, QMP_NO_TIMEOUT, error))
-    return FALSE;
   qmp_client_send (self->monitor, "job-complete", qmp_args_new ("s:id", self->id, NULL));
   return qmp_job_wait (self->monitor, self->id, NULL, NULL, NULL, error);
 }

@@ -66,6 +66,8 @@ gboolean vs_merge_job_begin (const VsMergeJob *self,
                              GError **error);
 gboolean vs_merge_job_follow (const VsMergeJob *self,
                               GError **error);
+gboolean vs_merge_job_catch_up (const VsMergeJob *self,
+                                GError **error);
 gboolean vs_merge_job_complete (const VsMergeJob *self,
                                 GError **error);
 gboolean vs_merge_job_cancel (QmpClient *monitor,
