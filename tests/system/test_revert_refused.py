@@ -72,9 +72,12 @@ class Refused(ExternalCase):
         path = self.place / "b.one"
         aside = path.with_name("aside")
         path.rename(aside)
-        shutil.copy(aside, path)
+        make_disk(path, 128)
         self.refuse("two", "InvalidState", ["two", path])
-        aside.rename(path)
+        # The same again, by whichever way it came back, is the same.
+        shutil.copy(aside, path)
+        self.guest.revert("two", running=True)
+        self.follow(self.guest)
 
     def test_running_with_paused(self):
         self.refuse("one", "InvalidArgument", ["running", "paused"], running=True, paused=True)
