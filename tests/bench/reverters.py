@@ -287,8 +287,9 @@ class BareSide(OfService):
             found.append(word)
         ours, theirs, monitor = monitor_pair()
         with theirs:
+            # In a session of its own, as the others': among sessions the kernel shares its time.
             process = subprocess.Popen([*found, "-incoming", "defer", *monitor], stdin=subprocess.DEVNULL,
-                                       pass_fds=[theirs.fileno()])
+                                       pass_fds=[theirs.fileno()], start_new_session=True)
         self._process = os.pidfd_open(process.pid)
         self.stack.callback(process.wait)
         self.stack.callback(process.kill)
