@@ -122,6 +122,21 @@ vs_merge_look (VsMergeWay way, const char *lower, const char *upper, GError **er
   return chain != NULL && check_neighbours (chain, way, lower, error) ? g_steal_pointer (&chain) : NULL;
 }
 
+/* The options of the node that is written into, as vs_storage_daemon_open() gave them, but for that. */
+static JsonObject *
+describe_receiver (VsMergeWay way, VsDiskChain *chain)
+{
+  const VsDiskDef disk = { .target = chain->target };
+  guint above = way == VS_MERGE_STREAM ? 0 : 1;
+  const VsDiskFile *file = g_ptr_array_index (chain->files, above);
+  guint index = chain->files->len - 1 - above;
+  g_autofree char *name = vs_block_node_name (TARGET, index);
+  g_autofree char *storage = vs_block_storage_node_name (TARGET, index);
+  g_autofree char *backing = index > 0 ? vs_block_node_name (TARGET, index - 1) : NULL;
+
+  return vs_block_format_node (&disk, name, storage, file->format, TRUE, backing);
+}
+
 static gboolean
 run_job (const VsMergeFiles *self, VsStorageDaemon *daemon, VsDiskChain *chain, GError **error)
 {
@@ -131,6 +146,7 @@ run_job (const VsMergeFiles *self, VsStorageDaemon *daemon, VsDiskChain *chain, 
   g_autofree char *below = n > 2 ? vs_block_node_name (TARGET, n - 3) : NULL;
   g_autofree char *below_path
     = n > 2 ? g_canonicalize_filename (((VsDiskFile *) g_ptr_array_index (chain->files, 2))->path, "/") : NULL;
+  g_autoptr (JsonObject) receiver = describe_receiver (self->way, chain);
   const VsMergeJob job = {
     .monitor = vs_storage_daemon_get_client (daemon),
     .id = "merge",
@@ -138,6 +154,7 @@ run_job (const VsMergeFiles *self, VsStorageDaemon *daemon, VsDiskChain *chain, 
     .lower = lower,
     .below = below,
     .backing_path = below_path,
+    .reopen = receiver,
     .speed = self->speed,
     .progress = self->progress,
     .user_data = self->user_data,

@@ -158,14 +158,28 @@ check_possible (JsonObject *merge, GError **error)
   return chain != NULL;
 }
 
+/* The job of an earlier life. */
+static gboolean
+resume (VsRun *run, JsonObject *merge, const VsMergeJob *job, GError **error)
+{
+  g_autoptr (VsNodes) nodes = ask (run, merge, error);
+  gboolean stream = vs_merge_get_way (merge) == VS_MERGE_STREAM;
+  const char *path = vs_merge_get (merge, stream ? VS_MERGE_UPPER : VS_MERGE_LOWER);
+  g_autofree char *receiver = nodes != NULL ? find (nodes, merge, path) : NULL;
+
+  if (nodes == NULL)
+    return FALSE;
+  return receiver != NULL ? vs_merge_job_resume (job, receiver, error) : missing (merge, path, error);
+}
+
 static gboolean
 stream (VsRun *run, JsonObject *merge, VsMergeJob *job, GError **error)
 {
   g_auto (Places) places = { 0 };
-  gboolean there, done;
+  gboolean done;
 
   job->cancellable = vs_run_get_cancellable (run);
-  if (!vs_merge_job_resume (job, &there, error) || !vs_merge_is_streamed (merge, &done, error))
+  if (!resume (run, merge, job, error) || !vs_merge_is_streamed (merge, &done, error))
     return FALSE;
   if (done)
     return TRUE;
@@ -181,9 +195,9 @@ static gboolean
 commit_below (VsRun *run, JsonObject *merge, VsMergeJob *job, GError **error)
 {
   g_auto (Places) places = { 0 };
-  gboolean there, done;
+  gboolean done;
 
-  if (!vs_merge_job_resume (job, &there, error) || !vs_merge_is_committed (run, merge, &done, error))
+  if (!resume (run, merge, job, error) || !vs_merge_is_committed (run, merge, &done, error))
     return FALSE;
   if (done)
     return TRUE;
@@ -267,6 +281,17 @@ make_active (VsRun *run, JsonObject *merge)
     g_message ("Disk %s goes on without discard: %s", disk->target, local->message);
 }
 
+/* What the guest wrote since it was copied was flushed in the upper file only. */
+static gboolean
+flush_lower (VsRun *run, JsonObject *merge, GError **error)
+{
+  g_autoptr (VsNodes) nodes = ask (run, merge, error);
+  g_autofree char *lower = nodes != NULL ? find (nodes, merge, vs_merge_get (merge, VS_MERGE_LOWER)) : NULL;
+  const VsMergeJob job = { .monitor = vs_run_get_monitor (run, error) };
+
+  return job.monitor != NULL && nodes != NULL && (lower == NULL || vs_merge_job_flush (&job, lower, error));
+}
+
 /* The guest has the lower file, and stands still if it ran; or, in a next life, went on after this was on record. */
 static gboolean
 settle_commit (VsRun *run, JsonObject *merge, VsMergeAdoptFunc adopt, GError **error)
@@ -279,7 +304,7 @@ settle_commit (VsRun *run, JsonObject *merge, VsMergeAdoptFunc adopt, GError **e
   if (noted || adopted)
     let_guest_go_on (run, merge, NULL);
   make_active (run, merge);
-  return adopted;
+  return adopted && flush_lower (run, merge, error);
 }
 
 static gboolean

@@ -45,20 +45,89 @@ report (const VsMergeJob *self)
 typedef struct
 {
   const VsMergeJob *job;
+  const char *receiver; /* the node that is written into */
   gboolean completed;
+  gboolean finalized;
+  GError *error; /* why it wasn't */
 } Tick;
 
-/* A job that would follow a writer for ever is told that there is none. */
+static void
+tick_clear (Tick *tick)
+{
+  g_clear_error (&tick->error);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Tick, tick_clear)
+
+/* Opening a node anew flushes it first, and a storage daemon knows no other way to have that done. */
+static JsonObject *
+reopen_arguments (const VsMergeJob *self)
+{
+  g_autoptr (JsonNode) root = json_node_init_object (json_node_alloc (), self->reopen);
+  g_autoptr (JsonNode) copy = json_node_copy (root);
+  JsonArray *options = json_array_new ();
+
+  json_array_add_object_element (options, json_node_dup_object (copy));
+  return qmp_args_new ("a:options", options, NULL);
+}
+
+/**
+ * vs_merge_job_flush:
+ * @self: a job
+ * @node: a node
+ * @error: %VMSNAP_ERROR_NO_SPACE, …
+ *
+ * Returns: whether all that was written to the node is on the disk
+ */
+gboolean
+vs_merge_job_flush (const VsMergeJob *self, const char *node, GError **error)
+{
+  g_autofree char *line = g_strdup_printf ("qemu-io %s flush", node);
+  g_autoptr (JsonNode) reply
+    = self->reopen != NULL ? qmp_client_call_full (self->monitor, "blockdev-reopen", reopen_arguments (self), -1,
+                                                   QMP_NO_TIMEOUT, NULL, error)
+                           : qmp_client_call_full (self->monitor, "human-monitor-command",
+                                                   qmp_args_new ("s:command-line", line, NULL), -1, QMP_NO_TIMEOUT, NULL,
+                                                   error);
+
+  return reply != NULL;
+}
+
+static void
+finalize (Tick *tick)
+{
+  const VsMergeJob *self = tick->job;
+  gboolean ok = vs_merge_job_flush (self, tick->receiver, &tick->error);
+
+  qmp_client_send (self->monitor, ok ? "job-finalize" : "job-cancel", qmp_args_new ("s:id", self->id, NULL));
+  tick->finalized = TRUE;
+}
+
+/* A job that would follow a writer for ever is told that there is none; and none changes a header before what it copied
+ * is on the disk: else the host's sudden end could leave the one without the other. */
 static void
 on_tick (QmpClient *client, const char *job_id, const char *status, gpointer user_data)
 {
   Tick *tick = user_data;
 
   report (tick->job);
-  if (tick->completed || !g_str_equal (status, "ready"))
-    return;
-  qmp_client_send (client, "job-complete", qmp_args_new ("s:id", job_id, NULL));
-  tick->completed = TRUE;
+  if (!tick->completed && g_str_equal (status, "ready"))
+    {
+      qmp_client_send (client, "job-complete", qmp_args_new ("s:id", job_id, NULL));
+      tick->completed = TRUE;
+    }
+  if (!tick->finalized && g_str_equal (status, "pending"))
+    finalize (tick);
+}
+
+/* What kept it from being flushed says more than that it was cancelled then. */
+static gboolean
+judge (Tick *tick, gboolean ok, GError **error)
+{
+  if (ok || tick->error == NULL)
+    return ok;
+  g_clear_error (error);
+  g_propagate_error (error, g_steal_pointer (&tick->error));
+  return FALSE;
 }
 
 /**
@@ -85,7 +154,7 @@ vs_merge_job_find (const VsMergeJob *self, gboolean *there, GError **error)
 /**
  * vs_merge_job_resume:
  * @self: a monitor, the job's name, and what is to be done meanwhile
- * @there: (out): whether there was such a job
+ * @receiver: the node that it writes into
  * @error: why it failed
  *
  * Waits for a job that an earlier life of the service may have made.
@@ -93,12 +162,14 @@ vs_merge_job_find (const VsMergeJob *self, gboolean *there, GError **error)
  * Returns: whether it succeeded, or wasn't there
  */
 gboolean
-vs_merge_job_resume (const VsMergeJob *self, gboolean *there, GError **error)
+vs_merge_job_resume (const VsMergeJob *self, const char *receiver, GError **error)
 {
-  Tick tick = { self, FALSE };
+  gboolean there;
+  g_auto (Tick) tick = { .job = self, .receiver = receiver };
 
-  return vs_merge_job_find (self, there, error)
-         && (!*there || qmp_job_wait (self->monitor, self->id, on_tick, &tick, self->cancellable, error));
+  return vs_merge_job_find (self, &there, error)
+         && (!there
+             || judge (&tick, qmp_job_wait (self->monitor, self->id, on_tick, &tick, self->cancellable, error), error));
 }
 
 static void
@@ -110,12 +181,14 @@ add_common (const VsMergeJob *self, JsonObject *arguments)
 }
 
 static gboolean
-run_to_end (const VsMergeJob *self, const char *command, JsonObject *arguments, GError **error)
+run_to_end (const VsMergeJob *self, const char *receiver, const char *command, JsonObject *arguments, GError **error)
 {
-  Tick tick = { self, FALSE };
+  g_auto (Tick) tick = { .job = self, .receiver = receiver };
 
   add_common (self, arguments);
-  return qmp_job_run (self->monitor, command, arguments, self->id, on_tick, &tick, self->cancellable, error);
+  json_object_set_boolean_member (arguments, "auto-finalize", FALSE);
+  return judge (&tick, qmp_job_run (self->monitor, command, arguments, self->id, on_tick, &tick, self->cancellable, error),
+                error);
 }
 
 /**
@@ -138,7 +211,7 @@ vs_merge_job_stream (const VsMergeJob *self, GError **error)
       json_object_set_string_member (arguments, "base-node", self->below);
       json_object_set_string_member (arguments, "backing-file", self->backing_path);
     }
-  return run_to_end (self, "block-stream", arguments, error);
+  return run_to_end (self, self->upper, "block-stream", arguments, error);
 }
 
 /**
@@ -153,7 +226,7 @@ vs_merge_job_stream (const VsMergeJob *self, GError **error)
 gboolean
 vs_merge_job_commit (const VsMergeJob *self, GError **error)
 {
-  return run_to_end (self, "block-commit",
+  return run_to_end (self, self->lower, "block-commit",
                      qmp_args_new ("s:job-id", self->id, "s:device", self->root, "s:top-node", self->upper, "s:base-node",
                                    self->lower, "s:backing-file", self->backing_path, NULL),
                      error);
@@ -171,7 +244,7 @@ vs_merge_job_commit (const VsMergeJob *self, GError **error)
 gboolean
 vs_merge_job_commit_top (const VsMergeJob *self, GError **error)
 {
-  return run_to_end (self, "block-commit",
+  return run_to_end (self, self->lower, "block-commit",
                      qmp_args_new ("s:job-id", self->id, "s:device", self->upper, "s:base-node", self->lower, NULL), error);
 }
 

@@ -28,6 +28,7 @@ typedef void (*VsMergeProgressFunc) (guint64 done,
  * @below: (nullable): node of the lower's backing file
  * @backing_path: (nullable): what is written down in the header that changes: the path of the lower's backing file for a
  *   stream, of the lower file for a commit
+ * @reopen: (nullable): the options of the node that is written into, for a storage daemon
  * @speed: bytes a second; 0: as fast as it goes
  * @progress: (nullable): called while it is under way
  * @user_data: for @progress
@@ -43,6 +44,7 @@ typedef struct {
   const char *lower;
   const char *below;
   const char *backing_path;
+  JsonObject *reopen;
   guint64 speed;
   VsMergeProgressFunc progress;
   gpointer user_data;
@@ -60,7 +62,7 @@ gboolean vs_merge_job_find (const VsMergeJob *self,
                             gboolean *there,
                             GError **error);
 gboolean vs_merge_job_resume (const VsMergeJob *self,
-                              gboolean *there,
+                              const char *receiver,
                               GError **error);
 gboolean vs_merge_job_begin (const VsMergeJob *self,
                              GError **error);
@@ -70,6 +72,9 @@ gboolean vs_merge_job_catch_up (const VsMergeJob *self,
                                 GError **error);
 gboolean vs_merge_job_complete (const VsMergeJob *self,
                                 GError **error);
+gboolean vs_merge_job_flush (const VsMergeJob *self,
+                             const char *node,
+                             GError **error);
 gboolean vs_merge_job_cancel (QmpClient *monitor,
                               const char *id,
                               GError **error);
