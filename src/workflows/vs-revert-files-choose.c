@@ -357,6 +357,10 @@ keep_file (Choice *choice, const VsDiskDef *disk, GError **error)
 {
   const VsDiskDef *now = vs_domain_def_find_disk (choice->present, disk->target);
 
+  if (choice->snapshot->memory != VMSNAP_LOCATION_NONE)
+    vs_revert_warn (choice->run, "Snapshot '%s' doesn't cover disk %s, which stays as it is now: if the guest has written to "
+                                 "it since, its memory doesn't fit it any more",
+                    choice->snapshot->name, disk->target);
   if (now != NULL && now->path != NULL && !now->readonly && !now->is_cdrom)
     return g_str_equal (now->path, disk->path) || redirect (choice, disk->target, now->path, now->format, error);
   if (vs_disk_graph_check_writable (choice->graph, disk->path, vs_run_get_uuid (choice->run), error))

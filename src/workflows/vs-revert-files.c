@@ -50,20 +50,6 @@ close_fd (gpointer fd)
   close (GPOINTER_TO_INT (fd));
 }
 
-static gboolean
-begin_files (VsRun *run, GPtrArray *fds, GError **error)
-{
-  for (guint i = 0; i < count (run); i++)
-    {
-      int fd = vs_new_file_begin (get_file (run, i), get (get_file (run, i), VS_FRESH_SOURCE), error);
-
-      if (fd < 0)
-        return FALSE;
-      g_ptr_array_add (fds, GINT_TO_POINTER (fd));
-    }
-  return TRUE;
-}
-
 /* The next name that is free, everywhere where it is spoken of. */
 static gboolean
 take_next_name (VsRun *run, JsonObject *file, GError **error)
@@ -102,6 +88,41 @@ name_file (VsRun *run, JsonObject *file, int fd, GError **error)
       if (!take_next_name (run, file, error))
         return FALSE;
     }
+}
+
+/* The same, where a file can't be made without a name. */
+static int
+begin_file (VsRun *run, JsonObject *file, GError **error)
+{
+  for (;;)
+    {
+      g_autoptr (GError) local = NULL;
+      int fd = vs_new_file_begin (file, get (file, VS_FRESH_SOURCE), &local);
+
+      if (fd >= 0)
+        return fd;
+      if (!g_error_matches (local, VMSNAP_ERROR, VMSNAP_ERROR_ALREADY_EXISTS))
+        {
+          g_propagate_error (error, g_steal_pointer (&local));
+          return -1;
+        }
+      if (!take_next_name (run, file, error))
+        return -1;
+    }
+}
+
+static gboolean
+begin_files (VsRun *run, GPtrArray *fds, GError **error)
+{
+  for (guint i = 0; i < count (run); i++)
+    {
+      int fd = begin_file (run, get_file (run, i), error);
+
+      if (fd < 0)
+        return FALSE;
+      g_ptr_array_add (fds, GINT_TO_POINTER (fd));
+    }
+  return TRUE;
 }
 
 static void
@@ -269,15 +290,6 @@ add_paths (VsRun *run, const char *fact, GHashTable *paths)
     }
 }
 
-static gboolean
-collect (VsRun *run, gpointer data, GError **error)
-{
-  VsDiskGraph **graph = data;
-
-  *graph = vs_disk_graph_collect (vs_run_get_engine (run));
-  return TRUE;
-}
-
 /* Whether anything but a name for the files above it holds on to it. */
 static gboolean
 is_used (VsGraphFile *file)
@@ -375,8 +387,8 @@ vs_revert_files_abandon (VsRun *run, GError **error)
       g_hash_table_iter_remove (&iter);
   if (g_hash_table_size (paths) == 0)
     return TRUE;
-  vs_run_on_main (run, collect, &graph, NULL);
-  if (!vs_disk_graph_look (graph, NULL, error))
+  graph = vs_steps_look_at_disks (run, error);
+  if (graph == NULL)
     return FALSE;
   g_hash_table_iter_init (&iter, paths);
   while (g_hash_table_iter_next (&iter, &path, NULL))

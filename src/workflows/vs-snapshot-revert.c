@@ -149,36 +149,18 @@ check (VsEngine *engine, VsDomain *domain, JsonObject *facts, GError **error)
   return check_guest (domain, def, json_object_get_boolean_member (facts, FACT_FORCE), error);
 }
 
-/* What is known of the snapshot and of all files, once it is this revert's turn. */
-typedef struct
-{
-  VsSnapshotDef *def;
-  VsDiskGraph *graph;
-} Known;
-
-static void
-known_clear (Known *known)
-{
-  g_clear_pointer (&known->def, vs_snapshot_def_unref);
-  g_clear_pointer (&known->graph, vs_disk_graph_free);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Known, known_clear)
-
 static gboolean
-collect (VsRun *run, gpointer data, GError **error)
+get_snapshot (VsRun *run, gpointer data, GError **error)
 {
-  Known *known = data;
+  VsSnapshotDef **def = data;
   VsSnapshot *snapshot = vs_domain_get_snapshot (vs_run_get_domain (run), vs_run_get_string (run, VS_FACT_SNAPSHOT));
 
-  if (snapshot == NULL)
-    {
-      g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_FOUND, "Snapshot %s is gone",
-                   vs_run_get_string (run, VS_FACT_SNAPSHOT));
-      return FALSE;
-    }
-  known->def = vs_snapshot_def_ref (vs_snapshot_get_def (snapshot));
-  known->graph = vs_disk_graph_collect (vs_run_get_engine (run));
-  return TRUE;
+  if (snapshot != NULL)
+    *def = vs_snapshot_def_ref (vs_snapshot_get_def (snapshot));
+  else
+    g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_NOT_FOUND, "Snapshot %s is gone",
+                 vs_run_get_string (run, VS_FACT_SNAPSHOT));
+  return snapshot != NULL;
 }
 
 /* The file must be whole, and this domain's: the guest that is there isn't ended for the sake of another. */
@@ -286,14 +268,18 @@ choose_plain (VsRun *run, VsSnapshotDef *def, GError **error)
 static gboolean
 choose (VsRun *run, GError **error)
 {
-  g_auto (Known) known = { 0 };
+  const char *nvram = vs_run_get_string (run, FACT_NVRAM);
+  g_autoptr (VsSnapshotDef) def = NULL;
+  g_autoptr (VsDiskGraph) graph = NULL;
 
-  if (!vs_run_on_main (run, collect, &known, error)
-      || !vs_disk_graph_look (known.graph, vs_run_get_cancellable (run), error) || !check_memory_file (run, error)
-      || !check_machine (run, known.def, error) || !vs_revert_files_choose (run, known.def, known.graph, error))
+  if (!vs_run_on_main (run, get_snapshot, &def, error) || !check_memory_file (run, error)
+      || (nvram != NULL && !vs_nvram_check (run, nvram, error)) || !check_machine (run, def, error))
     return FALSE;
-  if (vs_revert_files_are_plain (known.def, known.graph))
-    return choose_plain (run, known.def, error);
+  graph = vs_steps_look_at_disks (run, error);
+  if (graph == NULL || !vs_revert_files_choose (run, def, graph, error))
+    return FALSE;
+  if (vs_revert_files_are_plain (def, graph))
+    return choose_plain (run, def, error);
   vs_run_turn_to (run, vs_run_get_flag (run, FACT_GUEST) ? &vs_workflow_snapshot_revert_beside
                                                          : &vs_workflow_snapshot_revert_off);
   return TRUE;

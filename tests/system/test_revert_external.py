@@ -49,8 +49,7 @@ class WithMemory(RevertCase):
     def test_running_guest_goes_back_and_again(self):
         machine = self.machine().boot()
         before, after = self.checkpoint(machine, "one")
-        frozen = [digest(disk.path) for disk in machine.disks] and [
-            path for disk in machine.disks for path in self.shown_chain(machine, disk.target)[1:]]
+        frozen = [path for disk in machine.disks for path in self.shown_chain(machine, disk.target)[1:]]
         digests = [digest(path) for path in frozen]
         for _ in range(2):
             later = self.go_on(machine)
@@ -88,6 +87,32 @@ class WithMemory(RevertCase):
         self.go_back(machine, "inside")
         self.assert_back(machine, "inside", before, later)
         self.assertEqual([digest(disk.path) for disk in old], digests)
+        self.assert_whole(machine)
+
+
+    def test_memory_in_the_file_that_the_guest_writes(self):
+        """One disk's past is frozen, the other's is in its present file, and so is the memory."""
+        machine = self.machine().boot()
+        before = machine.witness.mark("inside").check()
+        machine.snapshot("inside")
+        self.take(machine, "outside", disks={"vda": {"snapshot": "none"}})
+        inside = machine.disks[0]
+        self.assertEqual(internal_snapshots(inside), ["inside"])
+        later = self.go_on(machine)
+        self.go_back(machine, "inside")
+        self.assert_back(machine, "inside", before, later)
+        self.assertNotEqual(machine.disks[0].path, inside.path)
+        self.assertEqual(internal_snapshots(inside), ["inside"])
+        self.assert_whole(machine, [inside])
+
+    def test_disk_left_out_stays_and_is_warned_of(self):
+        machine = self.machine().boot()
+        machine.run("CreateSnapshot", "s", "one", disks={"vdb": {"snapshot": "none"}})
+        self.follow(machine)
+        left_out = machine.disks[1].path
+        result = self.go_back(machine, "one")
+        self.assertIn("vdb", result["warning"])
+        self.assertEqual(machine.disks[1].path, left_out)
         self.assert_whole(machine)
 
 

@@ -244,6 +244,26 @@ class Snapshots(UefiCase):
         machine.revert("VARS")
         self.assertEqual(digest(machine.variables), then["VARS"])
 
+    def test_external_ones_put_them_back(self):
+        machine = self.uefi().start(paused=True).shut_off()
+        then = scribble(machine.variables, b"t")
+        machine.run("CreateSnapshot", "s", "one")
+        for start in (False, True):
+            if start:
+                machine.start(paused=True)
+            scribble(machine.variables, b"x")
+            machine.revert("one")
+            self.assertEqual((machine.state, digest(machine.variables)), (("shutoff", "from-snapshot"), then))
+        scribble(machine.variables, b"y")
+        machine.revert("one", paused=True)
+        self.assertEqual((machine.state, digest(machine.variables)), (("paused", "from-snapshot"), then))
+        machine.shut_off()
+        present = scribble(machine.variables, b"z")
+        lost = machine.store / "nvram/snapshot-one.fd"
+        lost.unlink()
+        self.assert_job_fails("NotFound", lost, machine.ask_revert("one"))
+        self.assertEqual(digest(machine.variables), present)
+
     def test_failed_create_keeps_nothing(self):
         """The record can't be written: by then the variables were kept already."""
         machine = self.uefi()
