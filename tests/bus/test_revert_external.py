@@ -252,6 +252,23 @@ class ToOthers(RevertCase):
         holds(self.now(), 1)
         self.assertEqual(digest(self.disks[0].path), frozen)
 
+    def test_internal_one_that_is_frozen_no_more(self):
+        """Then the disks go back in their own files, and the copies go."""
+        for disk in self.disks:
+            mark(disk, 1)
+        self.create("inside", location="internal")
+        self.create("outside")
+        mark(self.now(), 2)
+        self.revert("inside")
+        self.assertEqual(self.files(), {"a.qcow2", "b.qcow2", "a.inside-1", "b.inside-1"})
+        self.delete("outside")
+        self.revert("inside")
+        self.assertEqual(self.now().path, self.disks[0].path)
+        for disk in self.disks:
+            holds(disk, 1)
+        self.assertEqual(self.files(), {"a.qcow2", "b.qcow2"})
+        self.assertEqual((self.current(), self.journals()), ("inside", []))
+
     def test_internal_one_in_an_overlay(self):
         mark(self.disks[0], 1)
         self.create("outside")
