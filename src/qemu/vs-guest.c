@@ -522,8 +522,11 @@ vs_guest_move (VsGuest *guest, const char *directory, VsGuest *other, GError **e
 {
   const char *old = vs_guest_get_directory (guest);
   gboolean exchange = g_file_test (directory, G_FILE_TEST_EXISTS);
+  g_autofree char *parent = g_path_get_dirname (directory);
 
-  if (renameat2 (AT_FDCWD, old, AT_FDCWD, directory, exchange ? RENAME_EXCHANGE : 0) != 0)
+  /* No guest may ever have been there. */
+  if ((!exchange && g_mkdir_with_parents (parent, 0700) != 0)
+      || renameat2 (AT_FDCWD, old, AT_FDCWD, directory, exchange ? RENAME_EXCHANGE : 0) != 0)
     {
       g_set_error (error, VMSNAP_ERROR, VMSNAP_ERROR_IO, "Can't rename %s to %s: %s", old, directory,
                    g_strerror (errno));
