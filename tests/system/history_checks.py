@@ -8,7 +8,7 @@ import pathlib
 import subprocess
 import xml.etree.ElementTree as ElementTree
 
-from vmsnaptest import chain_content, qemu_img, read_chain
+from vmsnaptest import Files, qemu_img
 
 from history_machine import describe_difference, disk_bytes, marks_in, mark_page
 from history_model import EXTERNAL, INTERNAL, NONE, PAUSED
@@ -69,8 +69,11 @@ class Checks:
     def check(self, model):
         """Raises AssertionError with what is wrong."""
         found = []
+        if self.machine.get("State") != "shutoff":
+            self.machine.flush()
         self._reached = {}
         self._tags = {}
+        self._files = Files()
         self._check_domain(model, found)
         records = self._check_tree(model, found)
         for kept in model.snapshots.values():
@@ -120,7 +123,7 @@ class Checks:
 
     def _read(self, path, image_format):
         """A disk's images; they are needed by somebody then."""
-        images = read_chain(path, image_format)
+        images = self._files.chain(path, image_format)
         for image in images:
             self._reached[image.path] = image.format
         return images
@@ -137,7 +140,7 @@ class Checks:
             what = f"{kept.name}: disk {target} ({way}, {path})"
             try:
                 images = self._read(path, image_format)
-                self._compare(what, chain_content(images, kept.name if way == INTERNAL else None), kept.disks[target],
+                self._compare(what, self._files.content(images, kept.name if way == INTERNAL else None), kept.disks[target],
                               found)
             except (OSError, AssertionError) as error:
                 found.append(f"{what}: {error}")
@@ -183,8 +186,6 @@ class Checks:
         return False
 
     def _check_active(self, model, found):
-        if self.machine.get("State") != "shutoff":
-            self.machine.flush()
         for target, disk in self.machine.shown_disks().items():
             what = f"disk {target} ({disk['path']})"
             try:
@@ -193,7 +194,7 @@ class Checks:
                 found.append(f"{what}: {error}")
                 continue
             if not self._is_live(model):
-                self._compare(what, chain_content(images), model.disks[target], found)
+                self._compare(what, self._files.content(images), model.disks[target], found)
             chain = [str(image.path) for image in images]
             if chain != disk["chain"]:
                 found.append(f"{what}: the service shows {disk['chain']}, the files say {chain}")
@@ -222,7 +223,7 @@ class Checks:
                 continue
             if not (running and path in active):
                 self._check_image(path, found)
-            tags = {tag.name for tag in read_chain(path, "qcow2")[0].tags} - self._tags.get(path, set())
+            tags = {tag.name for tag in self._files.chain(path, "qcow2")[0].tags} - self._tags.get(path, set())
             if tags and str(path) not in self.excused:
                 found.append(f"the snapshots {sorted(tags)} are left over in {path}")
 

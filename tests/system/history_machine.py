@@ -123,9 +123,6 @@ class BareMachine(HistoryMachine):
 
     # Past the service
 
-    def qemu_pid(self):
-        return int((self.runtime / "pid").read_text())
-
     def write_blocks(self, marks):
         """Fills blocks of disks: [(target, first, count, mark)], through the guest's own devices if there is a guest."""
         commands = [(target, f"write -P {mark} {first * BLOCK} {count * BLOCK}") for target, first, count, mark in marks]
@@ -147,11 +144,18 @@ class BareMachine(HistoryMachine):
     def _memory(self, act):
         with self.monitor() as monitor:
             address = int(self.human(monitor, f"gpa2hva {MARK_ADDRESS:#x}").split()[-1], 16)
-        descriptor = os.open(f"/proc/{self.qemu_pid()}/mem", os.O_RDWR)
+        descriptor = os.open(f"/proc/{self.pid()}/mem", os.O_RDWR)
         try:
             return act(descriptor, address)
         finally:
             os.close(descriptor)
+
+    def fill_memory(self, mib):
+        """So much of its memory is no longer empty."""
+        start = MEMORY_MIB - mib - 1
+        assert start > (MARK_ADDRESS >> 20)
+        self._memory(lambda descriptor, address: os.pwrite(descriptor, os.urandom(mib << 20),
+                                                           address - MARK_ADDRESS + (start << 20)))
 
     def write_memory(self, mark):
         self._memory(lambda descriptor, address: os.pwrite(descriptor, mark_page(mark), address))

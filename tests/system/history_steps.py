@@ -50,11 +50,10 @@ class History(Story):
         try:
             for _ in range(steps):
                 self._step(self._choose())
-            while self.model.snapshots and not self.refused:
+            while self.model.snapshots:
                 self._step("delete")
             self.machine.discard()
-            # The memory stays when an undefine forgets its snapshots.
-            assert self.refused or not self.machine.store.exists(), "something is left of the domain in the store"
+            assert not self.machine.store.exists(), "something is left of the domain in the store"
         except Exception as error:
             words = self._explain(error)
             with contextlib.suppress(Exception):
@@ -146,9 +145,6 @@ class History(Story):
 
     def _delete(self):
         name = self.random.choice(list(self.model.snapshots))
-        if self.model.active and any(EXTERNAL in kept.ways.values() for kept in self.model.snapshots.values()):
-            self.refused += 1
-            return
         wanted = self.random.choice(({}, {}, {}, {"children": True}, {"children_only": True}))
         if wanted.get("children_only") and not self.model.children(name):
             wanted = {}

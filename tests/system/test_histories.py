@@ -45,7 +45,7 @@ class HistoryCase(WatchedCase):
         with self.subTest(seed=seed):
             history = self.new_history(seed, kind)
             count = history.run(steps)
-            print(f"# seed {seed}: {count} steps, {history.refused} refused", file=sys.stderr)
+            print(f"# seed {seed}: {count} steps", file=sys.stderr)
 
 
 class OfABareMachine(HistoryCase):

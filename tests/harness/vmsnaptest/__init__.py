@@ -26,7 +26,7 @@ from .libvirt import Libvirt, VirshError
 from .paths import SOURCE, build_directory, built, emulator, emulator_version, firmware, guest
 from .processes import continue_process, stop_process
 from .pulse import Pulse
-from .qcow2 import Unreadable, chain_content, read_chain
+from .qcow2 import Files, chain_content, read_chain
 from .qemu import BareQemu
 from .qmp import BareQmp, QmpError, QmpGone, monitor_pair
 from .service import Service, ServiceEnded

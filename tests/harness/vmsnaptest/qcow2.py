@@ -142,23 +142,43 @@ class Image:
         return b"".join(part or bytes(self._cluster) for part in parts)[:tag.state_size]
 
 
+class Files:
+    """Images as they are now: each file is read once, and so is what a disk on it holds."""
+
+    def __init__(self):
+        self._images = {}
+        self._contents = {}
+
+    def chain(self, path, image_format):
+        """The images of a disk, the active one first, as their headers say."""
+        images = []
+        while path is not None:
+            key = str(path)
+            image = self._images.get(key) or Image(path, image_format)
+            self._images[key] = image
+            if image in images:
+                raise Unreadable(f"{path} is below itself")
+            images.append(image)
+            if image.backing and (image.backing_format is None or not os.path.isabs(image.backing)):
+                raise Unreadable(f"{path} has the backing file {image.backing} of the format {image.backing_format}")
+            path, image_format = image.backing, image.backing_format
+        return images
+
+    def content(self, images, tag_name=None):
+        """What a disk on these images holds, or held at a snapshot inside the first."""
+        below = b""
+        for image in reversed(images[1:] if tag_name else images):
+            if image.path not in self._contents:
+                self._contents[image.path] = image.content(below)
+            below = self._contents[image.path]
+        return images[0].content(below, images[0].tag(tag_name)) if tag_name else below
+
+
 def read_chain(path, image_format):
-    """The images of a disk, the active one first, as their headers say."""
-    images = []
-    while path is not None:
-        image = Image(path, image_format)
-        if image.path in (other.path for other in images):
-            raise Unreadable(f"{path} is below itself")
-        images.append(image)
-        if image.backing and (image.backing_format is None or not os.path.isabs(image.backing)):
-            raise Unreadable(f"{path} has the backing file {image.backing} of the format {image.backing_format}")
-        path, image_format = image.backing, image.backing_format
-    return images
+    """The images of a disk, the active one first."""
+    return Files().chain(path, image_format)
 
 
 def chain_content(images, tag_name=None):
     """What a disk on these images holds, or held at a snapshot inside the first."""
-    below = b""
-    for image in reversed(images[1:]):
-        below = image.content(below)
-    return images[0].content(below, images[0].tag(tag_name) if tag_name else None)
+    return Files().content(images, tag_name)
