@@ -56,6 +56,32 @@ class LanguageTest(ClientTestCase):
         self.assertIn("directory", done.stderr)
         self.assertEqual(self.client.get(path, "Domain", "State"), "running")
 
+    def check_branching_example(self, name, *command):
+        """The example takes external checkpoints, branches, and deletes what both branches stand on."""
+        path = self.start_domain(name)
+        done = self.run_program(*command, "--session", name)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertRegex(done.stdout, r"(?m)^  The guest stood still for \d+ ms$")
+        self.assertIn("\nroot\n   left\n   right <- current\nDeleting root\n", done.stdout)
+        self.assertTrue(done.stdout.endswith("\nleft\nright <- current\n"), done.stdout)
+        left = [self.client.get(snapshot, "Snapshot", "Memory")
+                for snapshot in self.client.call(path, "Domain", "ListSnapshots")]
+        self.assertEqual(left, ["external", "external"])
+        self.assertEqual(self.client.get(path, "Domain", "State"), "running")
+
+        done = self.run_program(*command, "--session", "no such domain")
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("no such domain", done.stderr)
+
+    def test_branching_example_in_python(self):
+        self.check_branching_example("py-b", "/usr/bin/python3", SOURCE / "introspection/examples/branch-and-delete.py")
+
+    def test_branching_example_in_javascript(self):
+        self.check_branching_example("js-b", "gjs", "-m", SOURCE / "introspection/examples/branch-and-delete.js")
+
+    def test_branching_example_in_vala(self):
+        self.check_branching_example("vala-b", paths.built("introspection/branch-and-delete"))
+
     def test_saving_example_in_python(self):
         self.check_saving_example("py", "/usr/bin/python3", SOURCE / "introspection/examples/save-and-restore.py")
 
