@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""vmsnapctl with a real guest: saved, restored, saved by the service, its image shown and edited."""
+"""vmsnapctl with a real guest: saved, restored, saved by the service, its image shown and edited; taken back and branched."""
 
 import dataclasses
 import json
@@ -21,7 +21,7 @@ class Ctl(SavingCase):
 
     def run_ctl(self, *arguments):
         return subprocess.run([paths.built("src/vmsnapctl/vmsnapctl"), "--session", *arguments], timeout=DEFAULT,
-                              env={**os.environ, **self.bus.environment}, stdin=subprocess.DEVNULL, text=True,
+                              env={**os.environ, **self.bus.environment, "LC_ALL": "C.UTF-8"}, stdin=subprocess.DEVNULL, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
 
     def test_guest_goes_through_all_commands_of_saving(self):
@@ -74,6 +74,59 @@ class Ctl(SavingCase):
         self.ctl("image", "edit", image.path, "--xml", folder / "domain.xml")
         self.ctl("restore", image.path, "--running")
         self.assert_runs_on(machine, before)
+
+    def checkpoint(self, machine, name):
+        """Between which testimonies it lies."""
+        before = machine.witness.mark(name)
+        self.ctl("snapshot", "create", machine.name, name)
+        return before, machine.witness.get().check()
+
+    def assert_is_back(self, machine, before, after):
+        """The guest is the one of the checkpoint, and runs on, RAM and disks of one time."""
+        back = machine.witness.get().check()
+        self.assertEqual((back.run, back.mark), (before.run, before.mark))
+        machine.witness.wait_beyond(max(back.ram, after.ram)).check()
+
+    def names_in_tree(self, machine):
+        lines = self.ctl("snapshot", "tree", machine.name).splitlines()[1:]
+        return [line.split("  external")[0].rstrip() for line in lines], [line for line in lines if "<- current" in line]
+
+    def test_guest_goes_back_branches_and_loses_nothing_by_deletions(self):
+        machine = self.booted()
+        root = self.checkpoint(machine, "root")
+        left = self.checkpoint(machine, "left")
+        machine.witness.wait_beyond(left[1].ram + 50)
+        told = self.ctl("snapshot", "revert", machine.name, "root")
+        self.assertRegex(told, r"^Reverted .* to snapshot 'root' in .* \(the guest stood still for .*\)\n$")
+        self.assert_is_back(machine, *root)
+        right = self.checkpoint(machine, "right")
+        names, current = self.names_in_tree(machine)
+        self.assertEqual(names, ["root", "├─ left", "└─ right"])
+        self.assertRegex(current[0], "right")
+        self.assertRegex(self.ctl("snapshot", "delete", machine.name, "root"), r"^Deleted snapshot 'root' of ")
+        self.assertEqual(self.names_in_tree(machine)[0], ["left", "right"])
+        self.assert_runs_on(machine, right[1])
+        self.ctl("snapshot", "revert", machine.name, "left")
+        self.assert_is_back(machine, *left)
+        self.ctl("snapshot", "delete", machine.name, "right")
+        self.ctl("snapshot", "delete", machine.name, "left")
+        self.assert_runs_on(machine, left[1])
+        self.assertEqual(self.ctl("snapshot", "list", machine.name, "--names"), "")
+
+    def test_disks_alone_bring_a_guest_back_only_when_it_is_said_how(self):
+        machine = self.booted()
+        self.ctl("snapshot", "create", machine.name, "disks", "--disk-only")
+        before = machine.witness.mark("must not be lost unasked")
+        done = self.run_ctl("snapshot", "revert", machine.name, "disks")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        for way in ("--running", "--paused", "--force"):
+            self.assertIn(way, done.stderr)
+        self.assert_runs_on(machine, before)
+        self.ctl("snapshot", "revert", machine.name, "disks", "--running")
+        after = machine.witness.wait_beyond(0)
+        self.assertNotEqual(after.run, before.run)
+        self.ctl("snapshot", "revert", machine.name, "disks", "--force")
+        self.assertEqual(machine.state[0], "shutoff")
 
 
 if __name__ == "__main__":
