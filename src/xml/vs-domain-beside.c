@@ -117,22 +117,16 @@ explain_chardevs (GPtrArray *chardevs, const char *suffix)
   return NULL;
 }
 
+/* There is one of each kind at most. */
 static char *
 explain_displays (VsDomainDef *self)
 {
-  guint n_vnc = 0;
-
   for (guint i = 0; i < self->graphics->len; i++)
     {
       const VsGraphicsDef *graphics = g_ptr_array_index (self->graphics, i);
 
-      n_vnc += graphics->type == VS_GRAPHICS_VNC;
-      if (!vs_domain_def_has_place (graphics))
-        continue;
-      if (graphics->type == VS_GRAPHICS_SPICE)
+      if (graphics->type == VS_GRAPHICS_SPICE && vs_domain_def_has_place (graphics))
         return g_strdup ("its SPICE display has a fixed place");
-      if (n_vnc > 1)
-        return g_strdup ("it has several VNC displays in fixed places");
     }
   return NULL;
 }

@@ -352,6 +352,73 @@ test_claims (void)
   g_assert_true (may_run_beside (b_over_a, "", c_over_a, ""));
 }
 
+/* Whether another domain may have @file. */
+static gboolean
+is_free (VsClaims *claims, const char *file)
+{
+  static const char other_uuid[] = "2f6f2f0e-6f0a-4d7c-9a43-0d6f3f1d0a02";
+  const char *const ids[] = { file, NULL };
+  g_autoptr (VsDomainDef) other = make_def (other_uuid, "other", DISK ("vda", "/images/a", ""));
+  GPtrArray *chains = make_chains ("vda", ids);
+  gboolean ok = vs_claims_add (claims, other, chains, NULL);
+
+  vs_claims_remove (claims, other_uuid);
+  free_chains (chains);
+  return ok;
+}
+
+static void
+test_two_guests_of_one_domain (gconstpointer data)
+{
+  static const char *const b_over_a[] = { "b", "a", NULL };
+  static const char *const c_over_a[] = { "c", "a", NULL };
+  static const char *const d_over_b[] = { "d", "b", NULL };
+  const gboolean taken_over = GPOINTER_TO_INT (data);
+  g_autoptr (VsDomainDef) def = make_def (UUID, "one", DISK ("vda", "/images/a", ""));
+  g_autoptr (VsClaims) claims = vs_claims_new ();
+  g_autoptr (GError) error = NULL;
+  GPtrArray *old = make_chains ("vda", b_over_a);
+  GPtrArray *next = make_chains ("vda", c_over_a);
+  GPtrArray *wrong = make_chains ("vda", d_over_b);
+
+  g_assert_true (vs_claims_add (claims, def, old, NULL));
+  g_assert_false (vs_claims_add_beside (claims, def, wrong, &error));
+  g_assert_nonnull (error);
+  g_assert_true (vs_claims_add_beside (claims, def, next, NULL));
+  g_assert_false (is_free (claims, "b"));
+  g_assert_false (is_free (claims, "c"));
+  vs_claims_settle_beside (claims, UUID, taken_over);
+  g_assert_cmpint (is_free (claims, "b"), ==, taken_over);
+  g_assert_cmpint (is_free (claims, "c"), ==, !taken_over);
+  vs_claims_settle_beside (claims, UUID, !taken_over);
+  g_assert_cmpint (is_free (claims, "c"), ==, !taken_over);
+  vs_claims_remove (claims, UUID);
+  g_assert_true (is_free (claims, "b") && is_free (claims, "c") && is_free (claims, "a"));
+  free_chains (old);
+  free_chains (next);
+  free_chains (wrong);
+}
+
+/* The old one ends by itself while the new one is being loaded. */
+static void
+test_claims_beside_outlive_the_old_guest (void)
+{
+  static const char *const b_over_a[] = { "b", "a", NULL };
+  static const char *const c_over_a[] = { "c", "a", NULL };
+  g_autoptr (VsDomainDef) def = make_def (UUID, "one", DISK ("vda", "/images/a", ""));
+  g_autoptr (VsClaims) claims = vs_claims_new ();
+  GPtrArray *old = make_chains ("vda", b_over_a);
+  GPtrArray *next = make_chains ("vda", c_over_a);
+
+  g_assert_true (vs_claims_add (claims, def, old, NULL));
+  g_assert_true (vs_claims_add_beside (claims, def, next, NULL));
+  vs_claims_remove (claims, UUID);
+  g_assert_true (is_free (claims, "b"));
+  g_assert_false (is_free (claims, "c"));
+  free_chains (old);
+  free_chains (next);
+}
+
 #define ADD(path, func) g_test_add (path, Fixture, NULL, set_up, func, tear_down)
 
 int
@@ -368,5 +435,10 @@ main (int argc, char *argv[])
   ADD ("/journal/torn-is-put-aside", test_torn_journal_is_put_aside);
   ADD ("/journal/damage-never-crashes", test_damaged_journals_never_crash);
   g_test_add_func ("/claims/no-file-is-written-by-one-and-used-by-another", test_claims);
+  g_test_add_data_func ("/claims/both-guests-until-the-old-one-is-gone", GINT_TO_POINTER (TRUE),
+                        test_two_guests_of_one_domain);
+  g_test_add_data_func ("/claims/both-guests-until-the-new-one-is-gone", GINT_TO_POINTER (FALSE),
+                        test_two_guests_of_one_domain);
+  g_test_add_func ("/claims/the-new-guests-outlive-the-old-guest", test_claims_beside_outlive_the_old_guest);
   return g_test_run ();
 }

@@ -32,6 +32,77 @@ test_copies_leave_the_original_alone (void)
   g_assert_cmpstr (nvram->os.nvram_template, ==, def->os.nvram_template);
 }
 
+#define DEVICES                                                                                                        \
+  "<serial type='file'><source path='/var/log/one'/></serial>"                                                         \
+  "<channel type='unix'><source mode='bind' path='/run/one'/><target type='virtio' name='one'/></channel>"             \
+  "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"                               \
+  "<graphics type='vnc' port='5901' autoport='no' listen='127.0.0.1'/>"
+
+static VsDomainDef *
+parse_devices (const char *devices)
+{
+  g_autofree char *xml = g_strdup_printf ("<domain type='qemu'><name>one</name><memory>65536</memory><os><type>hvm</type></os>"
+                                          "<devices>%s</devices></domain>",
+                                          devices);
+  g_autoptr (GError) error = NULL;
+  VsDomainDef *def = vs_domain_def_parse (xml, VS_DOMAIN_DEF_NONE, &error);
+
+  g_assert_no_error (error);
+  return def;
+}
+
+static void
+test_copy_beside_has_places_of_its_own (void)
+{
+  g_autoptr (VsDomainDef) def = parse_devices (DEVICES);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (VsDomainDef) copy = vs_domain_def_copy_beside (def, ".7", &error);
+  const VsChardevDef *serial, *channel, *agent;
+  const VsGraphicsDef *graphics;
+
+  g_assert_no_error (error);
+  g_assert_null (vs_domain_def_explain_alone (def, ".7"));
+  serial = g_ptr_array_index (copy->serials, 0);
+  channel = g_ptr_array_index (copy->channels, 0);
+  agent = g_ptr_array_index (copy->channels, 1);
+  graphics = g_ptr_array_index (copy->graphics, 0);
+  g_assert_cmpstr (serial->path, ==, "/var/log/one");
+  g_assert_true (serial->append);
+  g_assert_cmpstr (channel->path, ==, "/run/one.7");
+  g_assert_null (agent->path);
+  g_assert_cmpint (graphics->listen, ==, VS_LISTEN_SOCKET);
+  g_assert_null (graphics->socket);
+  g_assert_false (vs_domain_def_has_place (graphics));
+  g_assert_true (vs_domain_def_guest_abi_equal (def, copy, NULL));
+}
+
+/* What there can't be two of, and a word of the reason. */
+static const struct
+{
+  const char *name, *devices, *word;
+} alone[] = {
+  { "tpm", "<tpm model='tpm-tis'><backend type='emulator' version='2.0'/></tpm>", "TPM" },
+  { "client", "<channel type='unix'><source mode='connect' path='/run/one'/><target type='virtio' name='one'/></channel>",
+    "/run/one" },
+  { "spice", "<graphics type='spice' port='5901' autoport='no'/>", "SPICE" },
+  { "tap", "<interface type='bridge'><source bridge='br0'/><target dev='mytap'/></interface>", "tap" },
+  { "long-path",
+    "<channel type='unix'><source mode='bind' path='/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'/><target type='virtio' name='one'/></channel>",
+    "long" },
+};
+
+static void
+test_alone (gconstpointer data)
+{
+  const gsize i = GPOINTER_TO_SIZE (data);
+  g_autoptr (VsDomainDef) def = parse_devices (alone[i].devices);
+  g_autofree char *why = vs_domain_def_explain_alone (def, ".7");
+
+  g_assert_nonnull (why);
+  g_assert_nonnull (strstr (why, alone[i].word));
+}
+
 static void
 test_copies_obey_the_rules (void)
 {
@@ -199,6 +270,13 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/xml/copy/leaves-the-original-alone", test_copies_leave_the_original_alone);
   g_test_add_func ("/xml/copy/obeys-the-rules", test_copies_obey_the_rules);
+  g_test_add_func ("/xml/copy/beside-has-places-of-its-own", test_copy_beside_has_places_of_its_own);
+  for (gsize i = 0; i < G_N_ELEMENTS (alone); i++)
+    {
+      g_autofree char *path = g_strdup_printf ("/xml/alone/%s", alone[i].name);
+
+      g_test_add_data_func (path, GSIZE_TO_POINTER (i), test_alone);
+    }
   g_test_add_func ("/xml/copy/disk-source-forgets-the-old-chain", test_disk_source_moves_and_forgets_the_old_chain);
   g_test_add_func ("/xml/copy/disk-source-changes-format-and-kind", test_disk_source_changes_format_and_kind);
   g_test_add_func ("/xml/copy/firmware-choice-is-kept", test_firmware_choice_is_kept);
