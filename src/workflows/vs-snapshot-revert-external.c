@@ -12,6 +12,7 @@
 #include "vs-disk-chain.h"
 #include "vs-image-reader.h"
 #include "vs-migration.h"
+#include "vs-present.h"
 #include "vs-revert-files.h"
 #include "vs-snapshot-revert.h"
 #include "vs-snapshot-workflows.h"
@@ -184,13 +185,14 @@ let_run (VsRun *run, GError **error)
 static gboolean
 finish_anew (VsRun *run, GError **error)
 {
-  return vs_revert_files_own (run, error) && vs_revert_forget_variables (run, error)
+  return vs_present_forget (run, error) && vs_revert_files_own (run, error) && vs_revert_forget_variables (run, error)
          && vs_revert_files_abandon (run, error);
 }
 
 static const VsStep anew_steps[] = {
   { "Preparing disks", 20, vs_revert_files_make, vs_revert_files_remove },
-  { "Powering off", 3, power_off, NULL, NULL, VS_COMMIT_NOT, has_guest },
+  { "Keeping the present guest", 20, vs_present_save, vs_present_wake, NULL, VS_COMMIT_NOT, has_guest },
+  { "Powering off", 3, power_off, vs_present_bring_back, NULL, VS_COMMIT_NOT, has_guest },
   { "Starting QEMU", 5, spawn, unspawn },
   { "Loading memory", 60, load, unload, NULL, VS_COMMIT_NOT, NULL, TRUE },
   { "Recording", 2, vs_revert_record, vs_revert_unrecord, NULL, VS_COMMIT_WHEN_DONE },
