@@ -186,7 +186,8 @@ hand_over (VsRun *run, HandOver *hand, GError **error)
   gboolean ok;
 
   hand->chains = vs_start_probe_disks (run, error);
-  if (hand->chains == NULL || !vs_revert_record_quietly (run, error))
+  if (hand->chains == NULL || (vs_run_get_flag (run, FACT_INCOMING) && !vs_steps_take_disks (run, error))
+      || !vs_revert_record_quietly (run, error))
     return FALSE;
   vs_steps_hold (run, TRUE);
   vs_run_on_main (run, begin, hand, NULL);
@@ -203,7 +204,6 @@ hand_over (VsRun *run, HandOver *hand, GError **error)
 static void
 keep_old (VsRun *run, HandOver *hand)
 {
-  vs_run_set_guest (run, hand->next);
   if (hand->old != NULL)
     vs_run_set_tool (run, g_object_ref (hand->old), g_object_unref);
 }
@@ -246,6 +246,7 @@ vs_beside_take_over (VsRun *run, GError **error)
         return FALSE;
       if (hand.next == NULL)
         return give_up (run, present, error);
+      vs_run_set_guest (run, hand.next);
       if (!hand_over (run, &hand, error))
         {
           vs_run_withdraw_commit (run);

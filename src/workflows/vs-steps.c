@@ -176,8 +176,8 @@ explain_running (VsRun *run, gpointer reason, GError **error)
 
 /* QEMU 10 leaves the disks of a guest that was loaded to nobody until `cont`; QEMU before takes them at once. One that is
  * to stand still has to have them, too: for snapshots, for instance. */
-static gboolean
-take_disks (VsRun *run, GError **error)
+gboolean
+vs_steps_take_disks (VsRun *run, GError **error)
 {
   QmpClient *monitor = vs_run_get_monitor (run, error);
   guint major, minor, micro;
@@ -202,7 +202,7 @@ vs_steps_settle_running (VsRun *run, gboolean run_it, VmSnapStateReason reason, 
   if (!vs_steps_is_running (run, &running, error))
     return FALSE;
   if (!running && !run_it)
-    return take_disks (run, error);
+    return vs_steps_take_disks (run, error);
   if (running && run_it)
     return vs_run_on_main (run, explain_running, GINT_TO_POINTER (reason), NULL);
   return run_it ? vs_steps_cont (run, reason, error) : vs_steps_stop (run, VMSNAP_STATE_REASON_USER, error);

@@ -47,6 +47,8 @@ gboolean vs_steps_settle_running (VsRun *run,
                                   gboolean run_it,
                                   VmSnapStateReason reason,
                                   GError **error);
+gboolean vs_steps_take_disks (VsRun *run,
+                              GError **error);
 gboolean vs_steps_let_run (VsRun *run,
                            GError **error);
 gboolean vs_steps_restore_running (VsRun *run,
