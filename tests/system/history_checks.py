@@ -73,6 +73,7 @@ class Checks:
             self.machine.flush()
         self._reached = {}
         self._tags = {}
+        self._frozen = set()
         self._files = Files()
         self._check_domain(model, found)
         records = self._check_tree(model, found)
@@ -82,6 +83,18 @@ class Checks:
         self._check_active(model, found)
         self._check_files(records, found)
         self._check_traces(model, records, found)
+        assert not found, "\n".join(found)
+
+    def check_swept(self):
+        """Right after a deletion: no file that nobody names stands below one file alone, if they can be one."""
+        named = {pathlib.Path(disk["path"]) for disk in self.machine.get("Disks")} | self._frozen
+        above = {}
+        for path, image_format in self._reached.items():
+            image = self._files.chain(path, image_format)[0]
+            if image.backing:
+                above.setdefault(pathlib.Path(image.backing), []).append(image)
+        found = [f"{path} is only below {uppers[0].path}, and not merged with it" for path, uppers in above.items()
+                 if path not in named and len(uppers) == 1 and not uppers[0].tags and str(path) not in self.excused]
         assert not found, "\n".join(found)
 
     # What the bus tells
@@ -137,6 +150,7 @@ class Checks:
             if way == NONE:
                 continue
             path, image_format = record.disks[target]
+            self._frozen.add(path)
             what = f"{kept.name}: disk {target} ({way}, {path})"
             try:
                 images = self._read(path, image_format)

@@ -88,6 +88,8 @@ class History(Story):
         if chosen_seed():
             print(f"#{self.told[-1]}", file=sys.stderr, flush=True)
         self.check()
+        if name == "delete":
+            self.checks.check_swept()
 
     def _leave_marks(self):
         """Before each step, so that no two moments of a history are the same."""
