@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Whether a domain is what its model says, to the last byte: looked at after every step of a history. All that is read is
-read past the service, from the files themselves. No test case of its own."""
+"""Whether a domain is what its model says, to the last byte: looked at after every step of a history. All that is read
+is read past the service, from the files themselves. No test case of its own."""
 
 import gzip
 import json
@@ -154,8 +154,8 @@ class Checks:
             what = f"{kept.name}: disk {target} ({way}, {path})"
             try:
                 images = self._read(path, image_format)
-                self._compare(what, self._files.content(images, kept.name if way == INTERNAL else None), kept.disks[target],
-                              found)
+                data = self._files.content(images, kept.name if way == INTERNAL else None)
+                self._compare(what, data, kept.disks[target], found)
             except (OSError, AssertionError) as error:
                 found.append(f"{what}: {error}")
                 continue

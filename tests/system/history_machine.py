@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A bare machine for histories: no operating system, 16 MiB, disks of 1 MiB; up in a blink. What its disks and its memory
-hold is written from outside, past the service: through a monitor that the emulator's wrapper adds to QEMU's command line
-(so the domain's definition knows nothing of it), and through /proc/<pid>/mem, where the guest's memory is.
+"""A bare machine for histories: no operating system, 16 MiB, disks of 1 MiB; up in a blink. What its disks and its
+memory hold is written from outside, past the service: through a monitor that the emulator's wrapper adds to QEMU's
+command line (so the domain's definition knows nothing of it), and through /proc/<pid>/mem, where the guest's memory is.
 
 No test case of its own.
 """
@@ -26,7 +26,7 @@ MONITOR = "test.sock"
 
 
 def wrapped_emulator(directory, which=None):
-    """The emulator under test, with a monitor for the test in each guest's directory, which is QEMU's working directory."""
+    """The emulator under test, with a monitor for the test in each guest's directory, where QEMU works."""
     wrapper = directory / "watched-qemu"
     wrapper.write_text(f"""#!/bin/sh
 case " $* " in
@@ -124,8 +124,9 @@ class BareMachine(HistoryMachine):
     # Past the service
 
     def write_blocks(self, marks):
-        """Fills blocks of disks: [(target, first, count, mark)], through the guest's own devices if there is a guest."""
-        commands = [(target, f"write -P {mark} {first * BLOCK} {count * BLOCK}") for target, first, count, mark in marks]
+        """Fills blocks of disks: [(target, first, count, mark)], through the guest's own devices if there is one."""
+        commands = [(target, f"write -P {mark} {first * BLOCK} {count * BLOCK}")
+                    for target, first, count, mark in marks]
         if self.get("State") == "shutoff":
             self._write_files(commands)
             return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What must be true of a domain with snapshots after any history: a model without QEMU, without files, without a service.
+"""What must be true of a domain with snapshots after any history: a model without QEMU, files or a service.
 
 A disk is a list of marks, one for each block: the byte that it is filled with. The memory is one mark, or 0 for memory
 that was never written to, or None where there is no guest.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Random histories of a bare machine: which steps there are, how one is chosen, and what it does to the machine and to its
-model. All is decided by the seed. No test case of its own."""
+"""Random histories of a bare machine: which steps there are, how one is chosen, and what it does to the machine and to
+its model. All is decided by the seed. No test case of its own."""
 
 import contextlib
 import os

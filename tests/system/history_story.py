@@ -46,7 +46,8 @@ class Story:
     def mark(self):
         """New marks on all disks, and in the memory if there is one."""
         number = self.next_number()
-        self.write(*((target, (number * 7 + i) % 28, 3, number % 255 + 1) for i, target in enumerate(self.machine.targets)))
+        self.write(*((target, (number * 7 + i) % 28, 3, number % 255 + 1)
+                     for i, target in enumerate(self.machine.targets)))
         if self.model.active:
             self.write_memory(number)
 

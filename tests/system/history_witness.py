@@ -114,7 +114,8 @@ class WitnessHistory(History):
             self.model.disks = dict.fromkeys(self.machine.targets, list(bounds))
             self.machine.witness.wait_beyond(testimony.ram + ROUNDS)
         else:
-            self.model.disks = {target: [run, count, count] for target, (run, count) in self.machine.read_counts().items()}
+            self.model.disks = {target: [run, count, count]
+                                for target, (run, count) in self.machine.read_counts().items()}
 
     def _choose_kind(self):
         options, ways = super()._choose_kind()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A chain of 150 files: created, started, found again by the next life of the service, reverted to, and shrunk again."""
+"""A chain of 150 files: made, started, found again by the next life of the service, reverted to, and shrunk again."""
 
 import random
 

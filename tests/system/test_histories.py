@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Random histories: whatever was done before, every snapshot that is left holds exactly its bytes.
 
-$VMSNAP_TEST_SEED: this one alone; $VMSNAP_TEST_HISTORIES: so many with random seeds; $VMSNAP_TEST_STEPS: each of so many
-steps. More of them at once: tests/tools/histories.
+$VMSNAP_TEST_SEED: this one alone; $VMSNAP_TEST_HISTORIES: so many with random seeds; $VMSNAP_TEST_STEPS: each of so
+many steps. More of them at once: tests/tools/histories.
 """
 
 import os

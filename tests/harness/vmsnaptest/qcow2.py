@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Reads small qcow2 and raw images, and the snapshots inside them, by itself: quicker than qemu-img for whoever looks at
-dozens of them after every step, and without asking a program that is part of what is under test.
+"""Reads small qcow2 and raw images, and the snapshots inside them, by itself: quicker than qemu-img for whoever looks
+at dozens of them after every step, and without asking a program that is part of what is under test.
 
-Whole images are held in memory. Neither compression nor encryption nor extended L2 entries are known; what can't be read
-raises Unreadable.
+Whole images are held in memory. Neither compression nor encryption nor extended L2 entries are known; what can't be
+read raises Unreadable.
 """
 
 import dataclasses
@@ -100,7 +100,8 @@ class Image:
         """The one snapshot of this name."""
         found = [tag for tag in self.tags if tag.name == name]
         if len(found) != 1:
-            raise Unreadable(f"{self.path} has {len(found)} snapshots called {name} among {[tag.name for tag in self.tags]}")
+            raise Unreadable(f"{self.path} has {len(found)} snapshots called {name} among "
+                             f"{[tag.name for tag in self.tags]}")
         return found[0]
 
     def _cluster_at(self, table, entries, index):
