@@ -225,7 +225,7 @@ class Killed(Case):
             return self.ask_next(machine, n)
 
         def check():
-            self.assertEqual(machine.state, ("paused", "user"))
+            self.assertEqual(machine.get("State"), "paused")
             self.assert_kept(machine)
 
         self.sweep(ask, check, machine, folders=[self.folder_of(machine)], stride=3)
