@@ -23,6 +23,8 @@ NOT_YET = float("inf")
 # So many rounds write every slot, and let the witness see what is wrong with its disks.
 ROUNDS = 20
 DISK_MIB = 4
+# Several histories at once leave a guest that boots little of the processor.
+PATIENCE = 240
 
 
 def read_count(data):
@@ -81,7 +83,7 @@ class WitnessChecks(Checks):
         if model.state != RUNNING:
             return
         count = model.ram[2] if model.ram else 0
-        testimony = self.machine.witness.wait_beyond(count + ROUNDS)
+        testimony = self.machine.witness.wait_beyond(count + ROUNDS, PATIENCE)
         found += testimony.contradictions()
         if not model.ram:
             self._check_boot(model, testimony, found)
