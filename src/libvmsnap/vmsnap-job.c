@@ -288,7 +288,8 @@ vmsnap_job_get_domain (VmSnapJob *job)
  *
  * Tells which snapshot it is about.
  *
- * Returns: (transfer full) (nullable): the snapshot it works on, or that came out of it, if the client knows it
+ * Returns: (transfer full) (nullable): the snapshot it works on, or that came out of it, if the client knows it; a client
+ *   that is gone knows nothing
  */
 VmSnapSnapshot *
 vmsnap_job_get_snapshot (VmSnapJob *job)

@@ -265,7 +265,8 @@ vmsnap_snapshot_get_children (VmSnapSnapshot *snapshot)
  * @callback: called at the end of the call
  * @user_data: for @callback
  *
- * Brings the domain back to the snapshot.
+ * Brings the domain back to the snapshot. The result of the job (vmsnap_job_dup_result()) tells how long the guest stood
+ * still, `downtime`, and in `warning` what didn't go as one would like it.
  */
 void
 vmsnap_snapshot_revert (VmSnapSnapshot *snapshot,
@@ -303,7 +304,8 @@ vmsnap_snapshot_revert_finish (VmSnapSnapshot *snapshot, GAsyncResult *result, G
  * @cancellable: (nullable): a cancellable
  * @error: why it was not done
  *
- * Brings the domain back to the snapshot.
+ * Brings the domain back to the snapshot. The result of the job (vmsnap_job_dup_result()) tells how long the guest stood
+ * still, `downtime`, and in `warning` what didn't go as one would like it.
  *
  * Returns: (transfer full): the job that does it
  */
@@ -325,7 +327,8 @@ vmsnap_snapshot_revert_sync (VmSnapSnapshot *snapshot, GVariant *options, GCance
  * @callback: called at the end of the call
  * @user_data: for @callback
  *
- * Deletes the snapshot; with options, its descendants too or instead.
+ * Deletes the snapshot; with options, its descendants too or instead. The result of the job tells in `warning` what had to
+ * stay.
  */
 void
 vmsnap_snapshot_delete (VmSnapSnapshot *snapshot,
@@ -363,7 +366,8 @@ vmsnap_snapshot_delete_finish (VmSnapSnapshot *snapshot, GAsyncResult *result, G
  * @cancellable: (nullable): a cancellable
  * @error: why it was not done
  *
- * Deletes the snapshot; with options, its descendants too or instead.
+ * Deletes the snapshot; with options, its descendants too or instead. The result of the job tells in `warning` what had to
+ * stay.
  *
  * Returns: (transfer full): the job that does it
  */
