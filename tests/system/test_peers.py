@@ -4,11 +4,13 @@ where the rest of its kind is tested:
 
 - chains of more than 25 files can't be started, and a restart of the daemon kills the guest: test_depth.py, and
   test_lifecycle.py (test_service_starts_guests_on_long_chains_and_survives_them)
-- a revert to a disk-only snapshot ends the guest unasked: ../bus/test_ctl.py (test_revert_that_would_end_the_guest_…)
+- a revert to a disk-only snapshot ends the guest unasked: ../bus/test_ctl.py
+  (test_running_guest_is_not_ended_by_a_revert_unasked)
 - the daemon killed in a checkpoint leaves the guest paused and files behind, or forgets which file is active:
-  test_checkpoint_faults.py (ServiceKilled), test_external_recovery.py
+  test_checkpoint_faults.py (Killed, BothKilled), test_external_recovery.py
 - a disk-only overlay on a full store: test_external.py (test_no_room_for_an_overlay)
-- UEFI variables in raw files: test_uefi.py
+- UEFI variables in raw files are refused, or not kept: test_uefi.py (test_running_guest, test_domain_that_is_off,
+  test_external_ones_put_them_back)
 - a modifying call during a job waits for a lock until it fails: ../bus/test_domain.py
   (test_second_operation_waits_in_line_or_is_busy), test_jobs.py (test_busy_is_told_to_who_does_not_want_to_wait)
 - --live never converges on a slow target: test_checkpoint.py (test_guest_that_is_too_quick)
