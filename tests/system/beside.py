@@ -6,6 +6,7 @@ import os
 import signal
 
 from vmsnaptest import wait_until, witness_count
+from vmsnaptest.watch import with_arguments
 
 from checkpoints import PATIENCE, ROUNDS, CheckpointCase
 
@@ -16,6 +17,17 @@ class BesideCase(CheckpointCase):
     def checkpointed(self, **details):
         """A guest that runs, with a checkpoint, and some way behind it."""
         machine = self.loaded(**details)
+        checkpoint = self.take(machine)
+        machine.witness.mark("later")
+        machine.witness.wait_beyond(checkpoint.after.ram + ROUNDS).check()
+        return machine, checkpoint
+
+    def alone(self):
+        """A guest with arguments of its own for QEMU, of which nobody knows what they do."""
+        machine = self.undefined_machine()
+        plain = machine.xml
+        machine.xml = lambda **changes: with_arguments(plain(**changes), ["-device", "virtio-rng-pci"])
+        machine.define().boot().witness.dirty(32)
         checkpoint = self.take(machine)
         machine.witness.mark("later")
         machine.witness.wait_beyond(checkpoint.after.ram + ROUNDS).check()

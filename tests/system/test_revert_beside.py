@@ -11,7 +11,6 @@ import socket
 
 from vmsnaptest import main, make_disks, wait_until
 from vmsnaptest.pulse import Pulse, channel_xml
-from vmsnaptest.watch import with_arguments
 
 from beside import BesideCase
 from checkpoints import PATIENCE, ROUNDS
@@ -196,17 +195,6 @@ class Failing(BesideCase):
 class Alone(BesideCase):
     """Where there can't be two: the old guest ends first, and comes back when the new one can't be."""
 
-    def alone(self):
-        """A guest with arguments of its own for QEMU, of which nobody knows what they do."""
-        machine = self.undefined_machine()
-        plain = machine.xml
-        machine.xml = lambda **changes: with_arguments(plain(**changes), ["-device", "virtio-rng-pci"])
-        machine.define().boot().witness.dirty(32)
-        checkpoint = self.take(machine)
-        machine.witness.mark("later")
-        machine.witness.wait_beyond(checkpoint.after.ram + ROUNDS).check()
-        return machine, checkpoint
-
     def test_says_so_and_goes_back(self):
         machine, checkpoint = self.alone()
         result = self.client.wait_job(machine.ask_revert("one"), PATIENCE).result
@@ -236,9 +224,10 @@ class Variables(BesideCase):
     """UEFI variables: the new guest has its own store, which takes the old one's name at the hand-over."""
 
     def uefi(self):
-        """A guest that was never let run, with a snapshot, and other variables since."""
+        """A guest in its firmware, with a snapshot, and other variables since."""
         machine = self.machine(disks=make_disks(self.folder(), 1, mib=8), firmware="efi")
-        machine.start(paused=True)
+        machine.start()
+        machine.call("Pause")
         machine.run("CreateSnapshot", "s", "one", timeout=PATIENCE)
         self.follow(machine)
         store = machine.store / "nvram/VARS.fd"

@@ -46,7 +46,8 @@ class Killed(RecoveryCase, BesideCase):
             self.assert_alone(machine)
             if machine.state[0] == "running":
                 self.assert_settled(machine, machine.witness.get().run)
-            for disk in checkpoint.frozen:
+            self.follow(machine)
+            for disk in [*checkpoint.frozen, *machine.disks]:
                 self.assertTrue(disk.path.exists())
 
         self.sweep(ask, check, machine, both=True, stride=3)
