@@ -1,12 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Files that can't be merged, under a guest and without one: it goes on, all that it wrote is there, and the next deletion
-does what this one couldn't."""
+"""Merging files: what a guest's QEMU has of them afterwards; and files that can't be merged, under a guest and without
+one: it goes on, all that it wrote is there, and the next deletion does what this one couldn't."""
 
 import os
+import pathlib
 import subprocess
 
 from vmsnaptest import SmallDisk, main, make_disk, qemu_img
+from vmsnaptest.qmp import BareQmp
 
 from external import STRETCH, ExternalCase, chain
 
@@ -89,6 +91,47 @@ class FullDisk(ExternalCase):
         self.assert_merged_once_there_is_room(machine, files)
         self.assert_whole(machine)
         self.read_mark(machine)
+
+
+class Nodes(ExternalCase):
+    """What QEMU says of its disks."""
+
+    def nodes(self, machine):
+        """Those with a format, by their files."""
+        with BareQmp(machine.runtime / "monitor.sock") as monitor:
+            found = monitor.execute("query-named-block-nodes", {"flat": True})
+        return {node["image"]["filename"]: node for node in found
+                if node["node-name"].startswith("vd") and not node["node-name"].endswith("-file")}
+
+    def open_files(self, machine):
+        return [os.readlink(link) for link in pathlib.Path(f"/proc/{machine.pid()}/fd").iterdir() if link.is_symlink()]
+
+    def test_what_was_merged_away_is_closed(self):
+        machine = self.machine().boot()
+        for name in ("one", "two", "three", "four"):
+            self.take(machine, name)
+        for name in ("two", "four", "one", "three"):
+            machine.delete(name)
+            self.follow(machine)
+            self.assertEqual(sorted(self.nodes(machine)),
+                             sorted(file for disk in machine.disks for file in self.shown_chain(machine, disk.target)))
+            self.assertEqual([file for file in self.open_files(machine) if "qcow2" in file and "(deleted)" in file], [])
+        self.assert_whole(machine)
+
+    def test_a_disk_keeps_its_options(self):
+        """A file that was below the active one wasn't opened with those that an active one has."""
+        machine = self.undefined_machine()
+        machine.call_manager("DefineDomain",
+                             machine.xml().replace('type="qcow2"', 'type="qcow2" discard="unmap" detect_zeroes="unmap"'))
+        base = machine.disks[0].path
+        machine.run("CreateSnapshot", "s", "one", disk_only=True)
+        machine.boot()
+        self.assertEqual(self.nodes(machine)[str(base)]["detect_zeroes"], "off")
+        machine.delete("one")
+        self.assertEqual([self.nodes(machine)[str(disk.path)]["detect_zeroes"] for disk in machine.disks], ["unmap"] * 2)
+        now = machine.witness.get().check()
+        machine.witness.wait_beyond(now.ram + STRETCH).check()
+        self.assert_whole(machine)
 
 
 if __name__ == "__main__":
