@@ -82,12 +82,25 @@ can (VsRun *run, VsMigrationWays ways, GError **error)
   return vs_migration_configure (run, ways, error) && vs_migration_configure (run, VS_MIGRATION_PLAIN, error);
 }
 
+/* QEMU makes it stand still as `paused`, and aborts where it may not go there from the way in which it stands still now:
+ * one that never ran, or an I/O error ("invalid runstate transition"; seen on 10.0). */
+static gboolean
+may_be_stopped (VsRun *run)
+{
+  g_autofree char *status = vs_steps_get_status (run, NULL);
+
+  return g_strcmp0 (status, "running") == 0 || g_strcmp0 (status, "paused") == 0;
+}
+
 static char *
 find_obstacle (VsRun *run)
 {
   VsImageEncoding encoding = (VsImageEncoding) vs_run_get_int (run, FACT_ENCODING);
   g_autoptr (GError) local = NULL;
 
+  if (!may_be_stopped (run))
+    return g_strdup ("the guest stands still in a way in which QEMU can't write its memory in the background: it never "
+                     "ran since QEMU was started, or had an I/O error");
   if (encoding == VS_IMAGE_ENCODING_SPARSE)
     return g_strdup ("a sparse image can't be written in the background");
   if (vs_memory_mode_is_fragile (run) && encoding != VS_IMAGE_ENCODING_RAW)

@@ -156,6 +156,17 @@ class Modes(CheckpointCase):
                 self.assert_whole(machine)
 
 
+    def test_guest_that_never_ran(self):
+        """QEMU aborts if it is to write such a guest's memory in the background."""
+        machine = self.machine()
+        machine.run("Start", paused=True)
+        result = machine.run("CreateSnapshot", "s", "one")
+        self.assertEqual((result["mode"], machine.state[0]), ("paused", "paused"), result)
+        machine.call("Resume")
+        machine.witness.wait_beyond(0).check()
+        self.assertEqual(machine.snapshot_property("one", "State"), "paused")
+
+
 class NoUserfaultfd(CheckpointCase):
     """A kernel, or rights, that don't let memory be protected."""
 
