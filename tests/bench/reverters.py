@@ -41,6 +41,7 @@ class Hearts:
         self._seen = {}
         self._beats = []  # (when, which of the hearts)
         self._selector = selectors.DefaultSelector()
+        self._beat = threading.Condition()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._listen, daemon=True)
 
@@ -83,7 +84,9 @@ class Hearts:
                 except OSError:
                     data = b""
                 if data:
-                    self._beats.append((time.time(), key.data))
+                    with self._beat:
+                        self._beats.append((time.time(), key.data))
+                        self._beat.notify_all()
                 else:
                     self._selector.unregister(key.fileobj)
                     key.fileobj.close()
@@ -92,11 +95,9 @@ class Hearts:
                 self._look()
 
     def wait_beat(self, after, timeout=DEFAULT):
-        deadline = time.time() + timeout
-        while not self._beats or self._beats[-1][0] <= after:
-            if time.time() > deadline:
+        with self._beat:
+            if not self._beat.wait_for(lambda: self._beats and self._beats[-1][0] > after, timeout):
                 raise DeadlinePassed("the guest's heart stands still")
-            time.sleep(0.005)
 
     def silence(self, began):
         """The longest one that ended after `began`: (when it began, when it ended). A heart that stopped for another to
