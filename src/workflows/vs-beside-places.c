@@ -15,6 +15,7 @@
 #include "vs-nvram.h"
 #include "vs-snapshot-revert.h"
 #include "vs-steps.h"
+#include "vs-warning.h"
 
 #define NVRAM_SUFFIX ".new"
 
@@ -167,7 +168,7 @@ take_displays (VsRun *run)
           || vs_run_get_monitor (run, NULL) == NULL)
         continue;
       if (!vs_steps_call (run, "display-update", describe_display (graphics), &error))
-        vs_revert_warn (run, "The display can't be moved to where the definition says until the guest is started anew: %s",
+        vs_warning_add (run, "The display can't be moved to where the definition says until the guest is started anew: %s",
                         error->message);
     }
 }

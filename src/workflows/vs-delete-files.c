@@ -14,7 +14,7 @@
 #include "vs-disk-chain.h"
 #include "vs-own-files.h"
 #include "vs-saved-image.h"
-#include "vs-snapshot-create.h"
+#include "vs-warning.h"
 
 /* One of the plan's lists; NULL: there is no plan. */
 JsonArray *
@@ -123,7 +123,7 @@ unlink_own (VsRun *run, const VsOwnFile *own)
     return TRUE;
   if (!g_str_equal (id, own->id) && !vs_disk_file_id_is_akin (id, own->id))
     {
-      vs_snapshot_create_warn (run, "%s isn't the file that it was, and stays", own->path);
+      vs_warning_add (run, "%s isn't the file that it was, and stays", own->path);
       return TRUE;
     }
   if (g_unlink (own->path) == 0)
@@ -131,7 +131,7 @@ unlink_own (VsRun *run, const VsOwnFile *own)
       sync_directory (own->path);
       return TRUE;
     }
-  vs_snapshot_create_warn (run, "%s, which nothing needs any more, can't be removed: %s", own->path, g_strerror (errno));
+  vs_warning_add (run, "%s, which nothing needs any more, can't be removed: %s", own->path, g_strerror (errno));
   return errno == ENOENT;
 }
 
@@ -223,9 +223,9 @@ vs_delete_remove_memory (VsRun *run, JsonObject *victim)
   if (path == NULL || !g_file_test (path, G_FILE_TEST_EXISTS))
     return;
   if (!is_in_store (run, path) && !is_image_of (run, path))
-    vs_snapshot_create_warn (run, "%s isn't this domain's saved memory, and stays", path);
+    vs_warning_add (run, "%s isn't this domain's saved memory, and stays", path);
   else if (g_unlink (path) != 0 && errno != ENOENT)
-    vs_snapshot_create_warn (run, "The saved memory %s can't be removed: %s", path, g_strerror (errno));
+    vs_warning_add (run, "The saved memory %s can't be removed: %s", path, g_strerror (errno));
 }
 
 /**

@@ -9,7 +9,7 @@
 #include "vs-delete.h"
 #include "vs-merge.h"
 #include "vs-redirect.h"
-#include "vs-snapshot-create.h"
+#include "vs-warning.h"
 
 /* In a merge: it was tried, and the file is left */
 #define FAILED "failed"
@@ -188,8 +188,8 @@ is_spoilt (GPtrArray *merges, guint index)
 static void
 give_up (VsRun *run, JsonObject *merge, const char *why)
 {
-  vs_snapshot_create_warn (run, "%s and %s could not be merged, and are left as they are; the next deletion tries again: %s",
-                           get (merge, VS_MERGE_LOWER), get (merge, VS_MERGE_UPPER), why);
+  vs_warning_add (run, "%s and %s could not be merged, and are left as they are; the next deletion tries again: %s",
+                  get (merge, VS_MERGE_LOWER), get (merge, VS_MERGE_UPPER), why);
   json_object_set_boolean_member (merge, FAILED, TRUE);
 }
 

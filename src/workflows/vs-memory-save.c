@@ -15,6 +15,7 @@
 #include "vs-migration.h"
 #include "vs-save-workflows.h"
 #include "vs-steps.h"
+#include "vs-warning.h"
 
 /* How long QEMU may take from `migrate` to the instant: it saves the devices and protects the memory. */
 #define INSTANT_TIMEOUT (30 * G_USEC_PER_SEC)
@@ -108,9 +109,9 @@ warn_of_slowness (VsRun *run, guint64 rate)
   guint64 memory = MIN (vs_run_get_def (run)->memory, vs_steps_resident_memory (run));
 
   if (rate < SLOW)
-    vs_snapshot_create_warn (run, "%s takes %.1f MB/s: the guest will be slowed for up to %" G_GUINT64_FORMAT
-                                  " s, while its memory is written; a faster disk for the memory (memory-path) would help",
-                             vs_run_get_string (run, FACT_MEMORY_PATH), (double) rate / 1e6, memory / rate + 1);
+    vs_warning_add (run, "%s takes %.1f MB/s: the guest will be slowed for up to %" G_GUINT64_FORMAT
+                    " s, while its memory is written; a faster disk for the memory (memory-path) would help",
+                    vs_run_get_string (run, FACT_MEMORY_PATH), (double) rate / 1e6, memory / rate + 1);
 }
 
 /* All that QEMU may write, as far as the definition tells. */

@@ -17,7 +17,6 @@ G_BEGIN_DECLS
 #define FACT_MODE_REASON "mode-reason" /* why not a better one; in words */
 #define FACT_MEMORY_PATH "memory-path"
 #define FACT_MEMORY_SIZE "memory-size" /* bytes of the guest's state in the image */
-#define FACT_WARNING "warning"         /* for the job's result */
 
 /**
  * VsMemoryMode:

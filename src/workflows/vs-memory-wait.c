@@ -6,6 +6,7 @@
 #include "vmsnap-error.h"
 #include "vs-memory-private.h"
 #include "vs-steps.h"
+#include "vs-warning.h"
 
 /* How often progress is looked at, when QEMU has no news. */
 #define INTERVAL (100 * G_TIME_SPAN_MILLISECOND)
@@ -71,8 +72,8 @@ stop_guest (Wait *wait, GError **error)
                    "'live' out to allow it, or give a faster disk for the memory", name);
       return FALSE;
     }
-  vs_snapshot_create_warn (wait->run, "The guest changed its memory faster than it could be written, and was stopped for "
-                                      "the rest of it");
+  vs_warning_add (wait->run, "The guest changed its memory faster than it could be written, and was stopped for "
+                  "the rest of it");
   return vs_steps_call (wait->run, "stop", NULL, error);
 }
 

@@ -18,6 +18,7 @@
 #include "vs-snapshot-revert.h"
 #include "vs-steps.h"
 #include "vs-tags.h"
+#include "vs-warning.h"
 
 #define SECTOR 512
 #define MAX_FILE_NAME 255
@@ -358,8 +359,8 @@ keep_file (Choice *choice, const VsDiskDef *disk, GError **error)
   const VsDiskDef *now = vs_domain_def_find_disk (choice->present, disk->target);
 
   if (choice->snapshot->memory != VMSNAP_LOCATION_NONE)
-    vs_revert_warn (choice->run, "Snapshot '%s' doesn't cover disk %s, which stays as it is now: if the guest has written to "
-                                 "it since, its memory doesn't fit it any more",
+    vs_warning_add (choice->run, "Snapshot '%s' doesn't cover disk %s, which stays as it is now: if the guest has written to "
+                    "it since, its memory doesn't fit it any more",
                     choice->snapshot->name, disk->target);
   if (now != NULL && now->path != NULL && !now->readonly && !now->is_cdrom)
     return g_str_equal (now->path, disk->path) || redirect (choice, disk->target, now->path, now->format, error);

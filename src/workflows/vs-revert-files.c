@@ -15,6 +15,7 @@
 #include "vs-snapshot-revert.h"
 #include "vs-steps.h"
 #include "vs-tags.h"
+#include "vs-warning.h"
 
 static JsonArray *
 get_all (VsRun *run)
@@ -319,7 +320,7 @@ remove_file (VsRun *run, VsDiskGraph *graph, VsGraphFile *file)
 
   if (g_unlink (file->path) != 0 && errno != ENOENT)
     {
-      vs_revert_warn (run, "%s, the disk before, can't be removed: %s", file->path, g_strerror (errno));
+      vs_warning_add (run, "%s, the disk before, can't be removed: %s", file->path, g_strerror (errno));
       return;
     }
   vs_new_file_sync (directory, NULL);
@@ -347,8 +348,8 @@ abandon_file (VsRun *run, VsDiskGraph *graph, const char *path, GError **error)
   if (!listed || !file->is_ours)
     {
       if (file->dependents->len == 0)
-        vs_revert_warn (run, "%s was a disk of the domain and is none any more; it isn't removed, for the service didn't "
-                             "make it", path);
+        vs_warning_add (run, "%s was a disk of the domain and is none any more; it isn't removed, for the service didn't "
+                        "make it", path);
       return TRUE;
     }
   if (file->dependents->len > 0)

@@ -18,6 +18,7 @@
 #include "vs-snapshot-workflows.h"
 #include "vs-steps.h"
 #include "vs-tags.h"
+#include "vs-warning.h"
 
 /* A guest's memory goes with its disks, unless only they are wanted. */
 static gboolean
@@ -122,9 +123,9 @@ warn_of_left_out (VsRun *run)
         kept = g_str_equal (((VsTagState *) g_ptr_array_index (internal, j))->target, disk->target);
       if (kept)
         continue;
-      vs_snapshot_create_warn (run, "Disk %s is left out and runs on: once the guest has written to it, its memory in this "
-                                    "snapshot doesn't fit it any more, and going back would damage its file systems",
-                               disk->target);
+      vs_warning_add (run, "Disk %s is left out and runs on: once the guest has written to it, its memory in this "
+                      "snapshot doesn't fit it any more, and going back would damage its file systems",
+                      disk->target);
     }
 }
 

@@ -18,6 +18,7 @@
 #include "vs-snapshot-workflows.h"
 #include "vs-steps.h"
 #include "vs-tags.h"
+#include "vs-warning.h"
 
 static gboolean
 check_halt (VsDomain *domain, GError **error)
@@ -90,29 +91,6 @@ vs_snapshot_create_check (VsDomain *domain, JsonObject *facts, GError **error)
   return TRUE;
 }
 
-/**
- * vs_snapshot_create_warn:
- * @run: a run
- * @format: a sentence
- * @...: for @format
- *
- * Adds it to what the job's result warns of.
- */
-void
-vs_snapshot_create_warn (VsRun *run, const char *format, ...)
-{
-  const char *before = vs_run_get_string (run, FACT_WARNING);
-  g_autofree char *text = NULL;
-  g_autofree char *all = NULL;
-  va_list args;
-
-  va_start (args, format);
-  text = g_strdup_vprintf (format, args);
-  va_end (args);
-  all = before != NULL ? g_strconcat (before, ". ", text, NULL) : g_strdup (text);
-  vs_run_set_string (run, FACT_WARNING, all);
-}
-
 static void
 add_text (VsRun *run, const char *fact, const char *key)
 {
@@ -128,8 +106,7 @@ vs_snapshot_create_tell_way (VsRun *run, gpointer data, GError **error)
 {
   add_text (run, FACT_MEMORY_MODE, "mode");
   add_text (run, FACT_MODE_REASON, "mode-reason");
-  add_text (run, FACT_WARNING, "warning");
-  return TRUE;
+  return vs_warning_tell (run, NULL, NULL);
 }
 
 static void

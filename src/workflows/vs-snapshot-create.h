@@ -24,9 +24,6 @@ G_BEGIN_DECLS
 gboolean vs_snapshot_create_check (VsDomain *domain,
                                    JsonObject *facts,
                                    GError **error);
-void vs_snapshot_create_warn (VsRun *run,
-                              const char *format,
-                              ...) G_GNUC_PRINTF (2, 3);
 VsSnapshotDef *vs_snapshot_create_describe (VsRun *run);
 gboolean vs_snapshot_create_offline (VsRun *run,
                                      GError **error);

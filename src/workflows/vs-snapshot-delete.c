@@ -11,10 +11,10 @@
 #include "vs-operations.h"
 #include "vs-record.h"
 #include "vs-redirect.h"
-#include "vs-snapshot-create.h"
 #include "vs-snapshot-workflows.h"
 #include "vs-steps.h"
 #include "vs-tags.h"
+#include "vs-warning.h"
 
 #define FACT_CHILDREN "children"
 #define FACT_CHILDREN_ONLY "children-only"
@@ -238,8 +238,8 @@ remove_tag (VsRun *run, JsonObject *victim, GError **error)
       g_propagate_error (error, g_steal_pointer (&local));
       return FALSE;
     }
-  vs_snapshot_create_warn (run, "The snapshot is forgotten, but what is called %s inside the disks' files stays there: %s", tag,
-                           local->message);
+  vs_warning_add (run, "The snapshot is forgotten, but what is called %s inside the disks' files stays there: %s", tag,
+                  local->message);
   return TRUE;
 }
 
@@ -298,7 +298,7 @@ has_streams (VsRun *run)
 static gboolean
 end (VsRun *run, GError **error)
 {
-  return vs_run_on_main (run, vs_snapshot_create_tell_way, NULL, error);
+  return vs_run_on_main (run, vs_warning_tell, NULL, error);
 }
 
 static const VsStep steps[] = {

@@ -18,6 +18,7 @@
 #include "vs-start.h"
 #include "vs-steps.h"
 #include "vs-tags.h"
+#include "vs-warning.h"
 
 static gboolean
 loads_image (VsRun *run)
@@ -79,7 +80,7 @@ look (VsRun *run, GError **error)
     }
   if (why != NULL)
     {
-      vs_revert_warn (run, "The guest had to end before the new one was started: %s", why);
+      vs_warning_add (run, "The guest had to end before the new one was started: %s", why);
       vs_run_turn_to (run, &vs_workflow_snapshot_revert_anew);
       return TRUE;
     }

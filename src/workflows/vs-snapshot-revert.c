@@ -25,7 +25,6 @@
 #include "vs-tags.h"
 
 #define FACT_FORCE "force"
-#define FACT_WARNING "warning"
 
 static gboolean
 has_memory (VsSnapshotDef *def)
@@ -339,37 +338,6 @@ tell_on_main (VsRun *run, gpointer data, GError **error)
   g_variant_builder_add (&details, "{sv}", "snapshot", g_variant_new_string (name));
   vs_domain_emit_event (vs_run_get_domain (run), "snapshot-reverted", g_variant_builder_end (&details));
   return TRUE;
-}
-
-static gboolean
-add_warning (VsRun *run, gpointer data, GError **error)
-{
-  vs_job_add_result (vs_run_get_job (run), "warning", g_variant_new_string (vs_run_get_string (run, FACT_WARNING)));
-  return TRUE;
-}
-
-/**
- * vs_revert_warn:
- * @run: a run
- * @format: a sentence
- * @...: for @format
- *
- * Adds it to what the job's result warns of.
- */
-void
-vs_revert_warn (VsRun *run, const char *format, ...)
-{
-  const char *before = vs_run_get_string (run, FACT_WARNING);
-  g_autofree char *text = NULL;
-  g_autofree char *all = NULL;
-  va_list args;
-
-  va_start (args, format);
-  text = g_strdup_vprintf (format, args);
-  va_end (args);
-  all = before != NULL ? g_strconcat (before, ". ", text, NULL) : g_strdup (text);
-  vs_run_set_string (run, FACT_WARNING, all);
-  vs_run_on_main (run, add_warning, NULL, NULL);
 }
 
 /* The steps go by that definition from here on. */

@@ -41,9 +41,6 @@ gboolean vs_revert_let_run (VsRun *run,
                             GError **error);
 gboolean vs_revert_delete_undo_tag (VsRun *run,
                                     GError **error);
-void vs_revert_warn (VsRun *run,
-                     const char *format,
-                     ...) G_GNUC_PRINTF (2, 3);
 
 /* The UEFI variables as they were before: see vs-revert-variables.c */
 gboolean vs_revert_keep_variables (VsRun *run,
